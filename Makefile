@@ -1,0 +1,51 @@
+# Two commands to begin with: `make run` tries everything on a synthetic corpus, `make test` runs the tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLE := sample
+RUN := runs/sample
+
+.PHONY: run test lint format bench docs lock clean
+
+# every command below may count on the locked packages and this package being there
+$(BIN)/.users: requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+$(BIN)/.developers: $(BIN)/.users requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+run: $(BIN)/.users
+	$(BIN)/emobraid sample-corpus $(SAMPLE)
+	$(BIN)/emobraid train --config sample --data_root $(SAMPLE) --output_dir $(RUN) --overwrite
+	$(BIN)/emobraid evaluate --model_path $(RUN)/best_model --data_root $(SAMPLE) --output_dir $(RUN)/results
+	$(BIN)/python examples/one_clip.py $(RUN)/best_model $(SAMPLE)
+
+test: $(BIN)/.developers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: $(BIN)/.developers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(BIN)/.developers
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(BIN)/.users
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fusion_step.py
+
+# the docs are Markdown, read as they are; this checks that what they name exists
+docs: $(BIN)/.developers
+	$(BIN)/python -m pytest tests/test_docs.py
+
+lock:
+	$(PYTHON) benchmarks/lock.py
+
+clean:
+	rm -rf $(SAMPLE) $(RUN)

@@ -1,0 +1,142 @@
+"""All seven fusions on published RAVDESS features: wav2vec2 vectors and action units, 8 classes, subject-wise 5 folds.
+
+    python benchmarks/ravdess_features.py FEATURES_DIR runs/ravdess_features --seeds 0 1 2
+
+FEATURES_DIR holds clips.csv and features.npz. Of the four training folds, three actors are held out to choose the best
+epoch. Every run is one line of results.jsonl in the output folder; a run that is there is not repeated.
+"""
+
+import argparse
+import csv
+import json
+import shutil
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from emobraid.config import Config, load_recipe, parse
+from emobraid.data.preparer import Progress
+from emobraid.evaluation.sealed import evaluate
+from emobraid.fusion import FUSIONS
+from emobraid.training.run import BEST, train
+
+# the baselines of the same folds: logistic regression on each part, on both concatenated
+FLOORS = {"audio": 58.4, "video": 56.8, "early-fusion logistic regression": 75.2}
+
+
+class Quiet:
+    def say(self, line: str) -> None: ...
+
+    def progress(self, task: str) -> Progress:
+        return lambda done, of: None
+
+    def watchers(self, *_: Any) -> list[Any]:
+        return []
+
+
+def write_fold(features: Path, fold: int, folder: Path) -> None:
+    """The mission's CSV layout for one fold: test actors are the fold's, three of the next fold's choose the epoch."""
+    with (features / "clips.csv").open() as file:
+        clips = list(csv.DictReader(file))
+    folds = sorted({c["fold5"] for c in clips})
+    following = folds[(fold + 1) % len(folds)]
+    held_out = sorted({int(c["actor"]) for c in clips if c["fold5"] == following})[:3]
+    arrays = (features / "features.npz").resolve()
+    tables: dict[str, list[dict[str, str]]] = {"train": [], "val": [], "test": []}
+    for clip in clips:
+        split = "test" if clip["fold5"] == folds[fold] else "val" if int(clip["actor"]) in held_out else "train"
+        tables[split].append(
+            {
+                "audio_path": f"{arrays}#audio_w2v2[{clip['row']}]",
+                "video_path": f"{arrays}#visual_au[{clip['row']}]",
+                "emotion": clip["emotion8"],
+                "speaker": clip["actor"],
+            }
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, rows in tables.items():
+        with (folder / f"{split}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def run(features: Path, out: Path, fusion: str, fold: int, seed: int) -> dict[str, Any]:
+    data = out / f"fold{fold}"
+    write_fold(features, fold, data)
+    recipe = load_recipe("features")
+    with (data / "train.csv").open() as file:
+        labels = sorted({row["emotion"] for row in csv.DictReader(file)})
+    recipe["model"] |= {"fusion_type": fusion, "modalities": ["audio", "video"], "labels": labels}
+    recipe["model"] |= {"text_encoder": "compact"}
+    recipe["training"] |= {"seed": seed}
+    recipe["data"] = {"data_root": data, "allow_outside": features, "cache": False}
+    config: Config = parse(recipe, "features")
+    folder = out / f"{fusion}-{fold}-{seed}"
+    outcome = train(config, folder, resume=False, overwrite=True, reporter=Quiet())
+    metrics = evaluate(folder / BEST, config.data, folder / "results", Quiet())
+    shutil.rmtree(folder)
+    return {
+        "fusion": fusion,
+        "fold": fold,
+        "seed": seed,
+        "epoch": outcome.best_epoch,
+        "accuracy": metrics["all"]["accuracy"],
+        "macro_f1": metrics["all"]["macro_f1"],
+        "audio": metrics["subsets"]["audio"]["accuracy"],
+        "video": metrics["subsets"]["video"]["accuracy"],
+        "n": metrics["all"]["n"],
+        "ece": metrics["all"]["ece_after"],
+    }
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Accuracy over all clips of all folds, mean and standard deviation over seeds."""
+    lines = [f"{'fusion':14s} {'accuracy':>14s} {'audio only':>11s} {'video only':>11s} {'runs':>5s}"]
+    for fusion in FUSIONS:
+        own = [r for r in results if r["fusion"] == fusion]
+        if not own:
+            continue
+
+        def by_seed(key: str, own: list[dict[str, Any]] = own) -> list[float]:
+            seeds = sorted({r["seed"] for r in own})
+            parts = [[r for r in own if r["seed"] == s] for s in seeds]
+            return [100 * sum(r[key] * r["n"] for r in p) / sum(r["n"] for r in p) for p in parts]
+
+        scores = by_seed("accuracy")
+        spread = f" +- {stdev(scores):.1f}" if len(scores) > 1 else ""
+        lines.append(
+            f"{fusion:14s} {mean(scores):8.1f}{spread:6s} {mean(by_seed('audio')):11.1f} "
+            f"{mean(by_seed('video')):11.1f} {len(own):5d}"
+        )
+    return "\n".join([*lines, *(f"floor: {name} {value}" for name, value in FLOORS.items())])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("features", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--fusions", nargs="+", default=list(FUSIONS))
+    parser.add_argument("--folds", nargs="+", type=int, default=list(range(5)))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    log = args.out / "results.jsonl"
+    results = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    done = {(r["fusion"], r["fold"], r["seed"]) for r in results}
+    for seed in args.seeds:
+        for fusion in args.fusions:
+            for fold in args.folds:
+                if (fusion, fold, seed) in done:
+                    continue
+                results.append(run(args.features, args.out, fusion, fold, seed))
+                with log.open("a") as file:
+                    file.write(json.dumps(results[-1]) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

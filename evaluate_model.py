@@ -1,0 +1,8 @@
+"""python evaluate_model.py --model_path checkpoints/best_model.pth --output_dir results/: `emobraid evaluate`."""
+
+import sys
+
+from emobraid.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["evaluate", *sys.argv[1:]]))

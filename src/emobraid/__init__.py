@@ -1,0 +1,54 @@
+"""emobraid: the emotion a person expresses, read from any subset of text, voice and face."""
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig
+    from emobraid.data.csv import Corpus
+    from emobraid.emotions import Emotion, LabelSpace
+    from emobraid.model import MultimodalEmotionModel
+    from emobraid.recognizer import NothingToRead, Prediction, Recognizer
+    from emobraid.stream import Batch, Stream
+
+__version__ = version("emobraid")
+
+# where each public name lives; loaded when first asked for, so that decoder processes start without torch
+_HOMES = {
+    "Batch": "stream",
+    "Config": "config",
+    "Corpus": "data.csv",
+    "DataConfig": "config",
+    "Emotion": "emotions",
+    "LabelSpace": "emotions",
+    "ModelConfig": "config",
+    "MultimodalEmotionModel": "model",
+    "NothingToRead": "recognizer",
+    "Prediction": "recognizer",
+    "Recognizer": "recognizer",
+    "Stream": "stream",
+    "TrainingConfig": "config",
+}
+
+__all__ = [
+    "Batch",
+    "Config",
+    "Corpus",
+    "DataConfig",
+    "Emotion",
+    "LabelSpace",
+    "ModelConfig",
+    "MultimodalEmotionModel",
+    "NothingToRead",
+    "Prediction",
+    "Recognizer",
+    "Stream",
+    "TrainingConfig",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"emobraid has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"emobraid.{_HOMES[name]}"), name)

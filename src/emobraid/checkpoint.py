@@ -1,0 +1,159 @@
+"""A checkpoint is a folder with a manifest of sizes and hashes; without a valid manifest it does not exist.
+
+It is written aside, synced and renamed, and the old one goes only afterwards, so that a kill at any moment leaves one
+that is whole. Nothing in it is a pickle, and no pickle is ever read.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from emobraid import config as configuration
+from emobraid.config import Config
+from emobraid.model import MultimodalEmotionModel
+
+FORMAT = 1
+ASIDE, FORMER = ".writing", ".former"  # suffixes of a folder being written, and of the one just replaced
+
+
+def publish(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` and their manifest as `folder`, replacing an earlier one only once the new one is on disk."""
+    aside = folder.with_name(folder.name + ASIDE)
+    former = folder.with_name(folder.name + FORMER)
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        for name, content in {**files, "manifest.json": _manifest(files)}.items():
+            _write_synced(aside / name, content)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        size = sum(map(len, files.values()))
+        free = shutil.disk_usage(folder.parent).free
+        raise OSError(
+            f"cannot save {folder}: {error.strerror}, needs {size:,} bytes, {free:,} free; an earlier one is untouched"
+        ) from None
+    _sync_folder(aside)
+    if folder.exists():
+        # an older `former` may go only while `folder` itself is whole
+        shutil.rmtree(former, ignore_errors=True)
+        os.rename(folder, former)
+    os.rename(aside, folder)
+    _sync_folder(folder.parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _manifest(files: Mapping[str, bytes]) -> bytes:
+    entries = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in sorted(files.items())}
+    return json.dumps({"format": FORMAT, "files": entries}, indent=1).encode()
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """The files of a checkpoint, each checked against the manifest; ValueError says which one is damaged."""
+    if not folder.is_dir() and folder.with_name(folder.name + FORMER).is_dir():
+        folder = folder.with_name(folder.name + FORMER)  # killed between the two renames: the old one is whole
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        listed = dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{folder}: no checkpoint here (no readable manifest.json)") from None
+    if manifest.get("format") != FORMAT:
+        raise ValueError(f"{folder}: checkpoint format {manifest.get('format')}, this version reads {FORMAT}")
+    files = {}
+    for name, entry in listed.items():
+        path = folder / Path(name).name
+        content = path.read_bytes() if path.is_file() else b""
+        if len(content) != entry["bytes"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise ValueError(
+                f"{folder}: the checkpoint is damaged ({name} does not match its checksum); use another one"
+            )
+        files[name] = content
+    return files
+
+
+def resolve(path: Path) -> Path:
+    """The checkpoint folder that `path` names: the folder, or for `x/best_model.pth` the folder of that stem."""
+    if path.is_file():
+        head = path.open("rb").read(2)
+        kind = "a pickle, which can run code" if head[:1] == b"\x80" or head == b"PK" else "a file"
+        raise ValueError(f"{path} is {kind}; not loaded. A model is the folder that `emobraid train` writes")
+    folder = path.with_suffix("") if path.suffix == ".pth" else path
+    if not folder.exists() and not folder.with_name(folder.name + FORMER).exists():
+        raise ValueError(f"{path}: there is no model here; `emobraid train` writes checkpoints/best_model")
+    return folder
+
+
+def model_files(
+    model: MultimodalEmotionModel, config: Config, *, calibration: Mapping[str, float], card: str
+) -> dict[str, bytes]:
+    """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    return {
+        "config.toml": configuration.to_toml(config).encode(),
+        "model.safetensors": save(weights),
+        "labels.json": json.dumps({"labels": list(config.model.labels), "exclusive": True}, indent=1).encode(),
+        "calibration.json": json.dumps({"temperatures": dict(calibration)}, indent=1).encode(),
+        "README.md": card.encode(),
+    }
+
+
+def load_model(path: Path) -> tuple[MultimodalEmotionModel, Config, dict[str, float]]:
+    """A model in evaluation mode, its settings, and its temperatures by modality subset."""
+    folder = resolve(path)
+    files = read(folder)
+    config = load_config(folder, files)
+    model = MultimodalEmotionModel(config.model)
+    load_weights(model, tensors(files["model.safetensors"], folder), folder)
+    temperatures: dict[str, Any] = json.loads(files["calibration.json"])["temperatures"]
+    return model.eval(), config, {k: float(v) for k, v in temperatures.items()}
+
+
+def load_config(folder: Path, files: Mapping[str, bytes]) -> Config:
+    tree = tomllib.loads(files["config.toml"].decode())
+    return configuration.parse(tree, str(folder / "config.toml"))
+
+
+def tensors(blob: bytes, folder: Path) -> dict[str, Tensor]:
+    try:
+        loaded: dict[str, Tensor] = load(blob)
+    except SafetensorError as error:
+        raise ValueError(f"{folder}: model.safetensors cannot be read: {error}") from None
+    return loaded
+
+
+def load_weights(model: MultimodalEmotionModel, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Put weights into a model; ValueError lists up to five names that do not fit."""
+    own = model.state_dict()
+    wrong = [f"{k} missing" for k in own if k not in weights]
+    wrong += [f"{k} unexpected" for k in weights if k not in own]
+    wrong += [
+        f"{k} is {tuple(weights[k].shape)}, needs {tuple(own[k].shape)}"
+        for k in own
+        if k in weights and weights[k].shape != own[k].shape
+    ]
+    if wrong:
+        raise ValueError(f"{folder}: weights do not fit the settings: {'; '.join(wrong[:5])}")
+    model.load_state_dict(dict(weights))

@@ -1,0 +1,327 @@
+"""The `emobraid` command: train, evaluate, predict, sample-corpus. Errors are one line; --debug shows the traceback."""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from pydantic import ValidationError
+from rich.console import Console
+
+from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig, explain, load_recipe, parse, to_toml
+from emobraid.emotions import nearest
+
+USER_ERROR, FAILED = 2, 1  # exit codes: the user can mend it; the work itself failed
+
+LATER = {
+    "few_shot": "few-shot learning",
+    "distillation": "distillation",
+    "robust": "robust training",
+    "ablation": "the ablation study",
+    "all": "the complete experimental suite",
+}
+LATER_COMMANDS = ("timeline", "ablate", "extract", "doctor", "export", "demo", "serve")
+Mode = Literal["standard", "few_shot", "distillation", "robust", "ablation", "all"]
+
+
+class NotYet(ValueError):
+    """A part of the plan that this version does not hold."""
+
+
+@dataclass(kw_only=True)
+class Train:
+    """Train a model on a folder of raw clips (or feature files) and calibrate it.
+
+    The folder holds train.csv and val.csv with columns text, audio_path, video_path, emotion; an empty cell is a
+    missing modality. The best model by validation macro-F1 is kept in OUTPUT_DIR/best_model; the test split is never
+    opened here. Ctrl-C saves and stops; --resume goes on, bit for bit.
+
+    Example: emobraid train --data_root data --fusion_type hierarchical
+    """
+
+    mode: Mode = "standard"
+    """Training regime. This version has standard; it says so for the others."""
+    config: Path | None = None
+    """A recipe: a TOML file, or the name of one that ships (sample, features). Flags override it."""
+    output_dir: Path = Path("checkpoints")
+    """Where metrics.jsonl, tensorboard/, resume/ and best_model/ go."""
+    resume: bool = False
+    """Go on with the run in output_dir."""
+    overwrite: bool = False
+    """Take away the run in output_dir first."""
+    print_config: bool = False
+    """Print the settings as TOML and stop."""
+    model: Annotated[ModelConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ModelConfig)
+    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=TrainingConfig)
+    data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
+
+
+@dataclass(kw_only=True)
+class Evaluate:
+    """Score a model on the test split: figures, tables, pictures.
+
+    Opens DATA_ROOT/test.csv and writes so into the run's ledger.jsonl. Nothing is fitted here: temperatures come from
+    the model, which fitted them on validation. Writes metrics.json, predictions.csv and PNGs.
+
+    Example: emobraid evaluate --model_path checkpoints/best_model --data_root data --output_dir results
+    """
+
+    model_path: Path = Path("checkpoints/best_model")
+    """The folder that training wrote; best_model.pth is taken for the folder best_model."""
+    output_dir: Path = Path("results")
+    """Where the report goes."""
+    data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
+
+
+@dataclass(kw_only=True)
+class Predict:
+    """Read the emotion expressed in text, voice and face, any subset of them, or in every row of a CSV.
+
+    A video's own sound track is its audio, unless --audio is given or --no_sound. A modality that cannot be read
+    (silent, no face) is left out and the reason given. With --csv, rows are printed in order as they are read; failed
+    ones are listed at the end and the exit code is 1.
+
+    Example: emobraid predict --text "I'm so happy!" --audio a.wav --video a.mp4
+    """
+
+    model_path: Path = Path("checkpoints/best_model")
+    """The folder that training wrote; best_model.pth is taken for the folder best_model."""
+    text: str | None = None
+    """What was said."""
+    audio: Path | None = None
+    """A sound file."""
+    video: Path | None = None
+    """A video file, or a picture."""
+    no_sound: bool = False
+    """Leave a video's own sound track out."""
+    csv: Path | None = None
+    """A table with any of the columns text, audio_path, video_path."""
+    allow_outside: Path | None = None
+    """A second folder that paths in the CSV may point into; others outside the CSV's folder are refused."""
+    json: bool = False
+    """Print JSON: one object, or one a line for a CSV."""
+
+
+@dataclass(kw_only=True)
+class SampleCorpus:
+    """Make a small synthetic corpus in the expected layout, to try the program with.
+
+    Drawn faces, synthesised voices, sentences from templates: nobody was recorded, and nothing about people can be
+    learnt from it.
+
+    Example: emobraid sample-corpus sample
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Where to put it; must be new or empty."""
+    clips: int = 560
+    """Utterances in all three splits."""
+    seed: int = 0
+    """The same seed gives the same bytes."""
+    workers: int = 2
+    """Processes."""
+
+
+def train(args: Train) -> int:
+    if args.mode != "standard":
+        raise NotYet(f"--mode {args.mode}: {LATER[args.mode]} is not in this version; --mode standard is")
+    config = Config(model=args.model, training=args.training, data=args.data)
+    if args.print_config:
+        print(to_toml(config), end="")
+        return 0
+    from emobraid.training.display import TerminalReporter
+    from emobraid.training.run import BEST
+    from emobraid.training.run import train as run
+
+    with TerminalReporter() as reporter:
+        outcome = run(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+    print(
+        f"{args.output_dir / BEST}: validation macro-F1 {outcome.best_macro_f1:.3f} at epoch {outcome.best_epoch + 1}; "
+        f"score it with: emobraid evaluate --model_path {args.output_dir / BEST} --data_root {args.data.data_root}"
+    )
+    return 0
+
+
+def evaluate(args: Evaluate) -> int:
+    from emobraid.evaluation.report import print_report
+    from emobraid.evaluation.sealed import evaluate as run
+    from emobraid.training.display import TerminalReporter
+
+    with TerminalReporter() as reporter:
+        metrics = run(args.model_path, args.data, args.output_dir, reporter)
+    print_report(metrics, Console())
+    print(f"written: {args.output_dir}/metrics.json, predictions.csv and pictures")
+    return 0
+
+
+def predict(args: Predict) -> int:
+    from emobraid.predicting import predict_one, predict_table
+
+    given = [args.text, args.audio, args.video]
+    if args.csv and any(g is not None for g in given):
+        raise ValueError("--csv stands alone; leave --text, --audio and --video out")
+    if args.csv:
+        return predict_table(args.model_path, args.csv, allow_outside=args.allow_outside, as_json=args.json)
+    if all(g is None for g in given):
+        raise ValueError("nothing to read: give --text, --audio, --video (any subset), or --csv")
+    inputs = {"text": args.text, "audio": args.audio, "video": args.video}
+    predict_one(args.model_path, inputs, sound=not args.no_sound, as_json=args.json)
+    return 0
+
+
+def sample_corpus(args: SampleCorpus) -> int:
+    from emobraid.data.sample import make_sample_corpus
+    from emobraid.training.display import TerminalReporter
+
+    with TerminalReporter() as reporter:
+        make_sample_corpus(
+            args.folder, seed=args.seed, clips=args.clips, workers=args.workers, progress=reporter.progress("drawing")
+        )
+    print(
+        f"{args.folder}: a synthetic corpus; train on it with: emobraid train --config sample --data_root {args.folder}"
+    )
+    return 0
+
+
+COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "train": (Train, train),
+    "evaluate": (Evaluate, evaluate),
+    "predict": (Predict, predict),
+    "sample-corpus": (SampleCorpus, sample_corpus),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in args
+    args = [a for a in args if a != "--debug"]
+    try:
+        return _dispatch(args)
+    except KeyboardInterrupt:
+        print("emobraid: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if debug:
+            raise
+        return _tell(error)
+
+
+def _tell(error: Exception) -> int:
+    """One line about what went wrong, and the exit code for it."""
+    code = getattr(error, "exit_code", USER_ERROR if isinstance(error, ValueError) else FAILED)
+    if isinstance(error, ValidationError):
+        message = "; ".join(explain(problem) for problem in error.errors())
+    else:
+        message = " ".join(str(error).split()) or type(error).__name__
+    known = isinstance(error, ValueError | OSError | ArithmeticError | ImportError) or hasattr(error, "exit_code")
+    hint = "" if known else f" ({type(error).__name__}; --debug shows where)"
+    print(f"emobraid: {message}{hint}", file=sys.stderr)
+    return int(code)
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if args else USER_ERROR
+    if args[0] == "--version":
+        from emobraid import __version__
+
+        print(__version__)
+        return 0
+    name = args[0].replace("_", "-")
+    if name in LATER_COMMANDS:
+        raise NotYet(f"`emobraid {name}` is not in this version; it has {', '.join(COMMANDS)}")
+    if name not in COMMANDS:
+        raise ValueError(f"unknown command {args[0]!r}{nearest(name, list(COMMANDS))} known: {', '.join(COMMANDS)}")
+    spec, run = COMMANDS[name]
+    return run(_parse(spec, args[1:], f"emobraid {name}"))
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}s}  {(spec.__doc__ or '').splitlines()[0]}" for name, (spec, _) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: emobraid COMMAND [OPTIONS]        emobraid COMMAND --help tells all about one",
+            "",
+            "Reads the emotion a person expresses from any subset of text, voice and face.",
+            "",
+            *lines,
+            "",
+            "  --debug shows the traceback of an error; --version the version",
+        ]
+    )
+
+
+def _parse(spec: type, args: list[str], prog: str) -> Any:
+    """Flags over the recipe over the defaults; ValueError in one line for anything tyro would refuse."""
+    default = spec() if spec is not SampleCorpus else tyro.MISSING
+    if spec is Train and (recipe := _recipe(args)):
+        config = parse(load_recipe(recipe), recipe)
+        default = Train(config=Path(recipe), model=config.model, training=config.training, data=config.data)
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            parsed, unknown = tyro.cli(
+                spec,
+                prog=prog,
+                args=args,
+                default=default,
+                return_unknown_args=True,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ValueError(_first_panel(told.getvalue()) or "the command line was not understood") from None
+    if unknown:
+        flags = [f"--{name}" for name in _flag_names(spec)]
+        raise ValueError(f"unknown option {unknown[0]!r}{nearest(unknown[0].replace('-', '_'), flags)}".rstrip(","))
+    return parsed
+
+
+def _recipe(args: list[str]) -> str | None:
+    for i, arg in enumerate(args):
+        if arg == "--config" and i + 1 < len(args):
+            return args[i + 1]
+        if arg.startswith("--config="):
+            return arg.partition("=")[2]
+    return None
+
+
+def _flag_names(spec: type) -> list[str]:
+    names: list[str] = []
+    for name, about in spec.__dataclass_fields__.items():  # type: ignore[attr-defined]
+        section = about.default_factory
+        names += section.__dataclass_fields__ if name in ("model", "training", "data") else [name]
+    return names
+
+
+def _first_panel(text: str) -> str:
+    """What a boxed error says before its first rule, as one line."""
+    said = []
+    for line in text.splitlines():
+        inner = line.strip("│╭╮╰╯ ")
+        if line.startswith("╭"):
+            continue
+        if set(inner) <= {"─"}:
+            break
+        said.append(inner)
+    message = " ".join(said)
+    # a setting that failed its check comes wrapped in the checker's own words
+    wrapped = re.search(r"validation errors? for \w+ (?:Value error, )?(.+?) \[type=", message)
+    return wrapped[1] if wrapped else message
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""Every setting there is: one tree of frozen dataclasses <-> TOML <-> command-line flags.
+
+A recipe (TOML) is read first, then flags; there is no third source. Names and defaults are the mission's.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import tomli_w
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass as checked
+
+from emobraid.emotions import Emotion, nearest
+
+FusionType = Literal["early", "late", "mult", "graph", "contrastive", "adaptive", "hierarchical"]
+EncoderType = Literal["compact", "features"]
+Modality = Literal["text", "audio", "video"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@checked(frozen=True, kw_only=True, config=STRICT)
+class ModelConfig:
+    """What is built: encoders, fusion, classes."""
+
+    modalities: tuple[Modality, ...] = MODALITIES
+    """Which modalities the model has. Any of them may still be missing in any row."""
+    labels: tuple[str, ...] = tuple(e.value for e in Emotion)
+    """The classes, in the order of every table."""
+
+    text_encoder: EncoderType = "compact"
+    """compact: our own small encoder, trained from scratch; features: vectors from a file, column text_path."""
+    audio_encoder: EncoderType = "compact"
+    """compact: our own small encoder; features: audio_path points into array files such as f.npz#audio[12]."""
+    video_encoder: EncoderType = "compact"
+    """compact: our own small encoder; features: video_path points into array files such as f.npz#face[12]."""
+    encoder_dim: int = Field(default=128, ge=8, multiple_of=8)
+    """Width of the compact and feature encoders."""
+
+    text_width: int | None = Field(default=None, ge=1)
+    """Width of the text features; found in the training data when left out."""
+    audio_width: int | None = Field(default=None, ge=1)
+    """Width of the audio features; found in the training data when left out."""
+    video_width: int | None = Field(default=None, ge=1)
+    """Width of the video features; found in the training data when left out."""
+
+    text_model_name: str = "microsoft/deberta-v3-base"
+    """Pretrained text encoder. This version loads none: any other name is refused, not ignored."""
+    text_max_length: int = Field(default=512, ge=1)
+    """Words of an utterance that are read; the rest is cut off."""
+    audio_model_name: str = "facebook/wav2vec2-base-960h"
+    """Pretrained audio encoder. This version loads none: any other name is refused, not ignored."""
+    audio_sample_rate: int = 16_000
+    """Samples a second that audio is brought to; this version works at 16000 only."""
+    video_model_name: str = "google/vit-base-patch16-224"
+    """Pretrained video encoder. This version loads none: any other name is refused, not ignored."""
+    video_max_frames: int = Field(default=30, ge=1, le=600)
+    """Face crops taken from a clip, evenly spaced in time."""
+
+    fusion_type: FusionType = "hierarchical"
+    """How the modalities are braided together."""
+    fusion_hidden_size: int = Field(default=512, ge=8)
+    """Width of the fusion."""
+    fusion_depth: int = Field(default=2, ge=1)
+    """Layers of the fusion."""
+    fusion_heads: int = Field(default=4, ge=1)
+    """Attention heads of the fusion."""
+    fusion_dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout inside the fusion."""
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> "ModelConfig":
+        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
+            raise ValueError(f"modalities must be one or more of {', '.join(MODALITIES)}, each once")
+        if self.fusion_hidden_size % self.fusion_heads:
+            raise ValueError("fusion_hidden_size must be a multiple of fusion_heads")
+        if self.audio_sample_rate != 16_000:
+            raise ValueError("audio_sample_rate must be 16000: the compact encoders know no other")
+        for name in ("text_model_name", "audio_model_name", "video_model_name"):
+            if getattr(self, name) != getattr(ModelConfig, name):
+                raise ValueError(
+                    f"{name}: this version loads no pretrained encoders yet; leave it out to use the compact ones"
+                )
+        return self
+
+
+@checked(frozen=True, kw_only=True, config=STRICT)
+class TrainingConfig:
+    """How it is trained. The same budget for every fusion."""
+
+    batch_size: int = Field(default=16, ge=1)
+    """Utterances a step."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Peak of the schedule: linear warmup, then a cosine to zero."""
+    num_epochs: int = Field(default=100, ge=1)
+    """Passes over the training split, at most; early stopping may end sooner."""
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Share of all steps spent warming up."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decay, on matrices only."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Gradients longer than this are shortened to it."""
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    """Share of each target spread over all classes."""
+    class_weighting: bool = True
+    """Weigh each class by the inverse square root of its frequency in the training split."""
+    modality_dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Chance that a modality of a training utterance is hidden; one always stays."""
+    augment: bool = True
+    """Vary training inputs: word dropout, loudness and SpecAugment, mirrored and shifted faces, feature noise."""
+    unimodal_weight: float | None = Field(default=None, ge=0)
+    """Loss on each modality's own decision; default: what the fusion asks for."""
+    alignment_weight: float | None = Field(default=None, ge=0)
+    """Supervised contrastive loss across modalities; default: what the fusion asks for."""
+    members_weight: float | None = Field(default=None, ge=0)
+    """Loss on each member of a meta-fusion; default: what the fusion asks for."""
+    patience: int = Field(default=15, ge=1)
+    """Epochs without a better validation macro-F1 before training stops."""
+    save_every: int = Field(default=200, ge=1)
+    """Steps between checkpoints inside an epoch; one is always written at an epoch's end."""
+    mixed_precision: Literal["no", "bf16"] = "no"
+    """Arithmetic of the forward pass; losses and weights stay in float32."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto takes a GPU when there is one."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of weights, order, dropout and augmentation."""
+
+
+@checked(frozen=True, kw_only=True, config=STRICT)
+class DataConfig:
+    """Where utterances come from."""
+
+    data_root: Path = Path("data")
+    """Folder with train.csv, val.csv, test.csv and the media they name."""
+    workers: int = Field(default=2, ge=1, le=8)
+    """Decoder processes."""
+    cache_dir: Path | None = None
+    """Where prepared inputs are kept between runs; default: emobraid in the user's cache folder."""
+    cache: bool = True
+    """Keep prepared inputs between runs, so that a second run decodes nothing."""
+    skip_unreadable: bool = False
+    """Go on when a file cannot be read, with that modality missing; otherwise the first one stops the run."""
+    allow_outside: Path | None = None
+    """A second folder that paths in the CSV may point into; others outside data_root are refused."""
+
+
+@checked(frozen=True, kw_only=True, config=STRICT)
+class Config:
+    """The whole tree."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+ADAPTER = TypeAdapter(Config)
+
+
+def fields_of(section: type) -> list[str]:
+    return list(section.__dataclass_fields__)  # type: ignore[attr-defined]
+
+
+SECTIONS: Mapping[str, type] = {"model": ModelConfig, "training": TrainingConfig, "data": DataConfig}
+
+
+def explain(problem: Mapping[str, Any]) -> str:
+    """One pydantic finding as a clause: the setting's path, what is wrong with it, the nearest known name."""
+    path = ".".join(str(p) for p in problem["loc"])
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        *parents, name = (str(p) for p in problem["loc"])
+        known = fields_of(SECTIONS[parents[0]]) if parents and parents[0] in SECTIONS else list(SECTIONS)
+        return f"{path} is not a setting{nearest(name, known)}".rstrip(",")
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{path}: {message}" if problem["type"] != "value_error" else message
+
+
+def parse(tree: Mapping[str, Any], source: str) -> Config:
+    """A Config from nested values; ValueError is one line naming `source` and every bad setting."""
+    try:
+        return ADAPTER.validate_python(dict(tree))
+    except ValidationError as error:
+        raise ValueError(f"{source}: " + "; ".join(explain(p) for p in error.errors())) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such recipe; shipped ones: {', '.join(recipes())}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path}: not a readable TOML file: {error}") from None
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that ship in the package."""
+    folder = resources.files("emobraid") / "recipes"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> dict[str, Any]:
+    """A recipe's settings: the name of one that ships, or the path of a TOML file."""
+    if name in recipes():
+        return tomllib.loads((resources.files("emobraid") / "recipes" / f"{name}.toml").read_text(encoding="utf-8"))
+    return read_toml(Path(name))
+
+
+def to_tree(config: Config) -> dict[str, Any]:
+    """Nested plain values; settings that are None are left out, as TOML has no null."""
+    tree: dict[str, dict[str, Any]] = ADAPTER.dump_python(config, mode="json")
+    return {s: {k: v for k, v in values.items() if v is not None} for s, values in tree.items()}
+
+
+def to_toml(config: Config) -> str:
+    return tomli_w.dumps(to_tree(config))
+
+
+def fingerprint(config: Config) -> str:
+    """A short hash of everything that shapes a result: paths, workers and cache do not."""
+    tree = to_tree(config)
+    tree.pop("data")
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]

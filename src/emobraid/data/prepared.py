@@ -1,0 +1,63 @@
+"""Splits in memory, ready for batches.
+
+Shapes: N utterances, C classes, T time.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from emobraid.data.csv import Sample
+from emobraid.stream import Batch, pad
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """A split in memory. `notes` tells, by utterance and modality, what is missing or odd and why."""
+
+    samples: tuple[Sample, ...]
+    tensors: Mapping[str, tuple[Tensor, ...]]
+    labels: Tensor  # (N, C), NaN rows unlabelled
+    notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, index: Sequence[int]) -> Batch:
+        streams = {m: pad([tensors[i] for i in index]) for m, tensors in self.tensors.items()}
+        return Batch(tuple(self.samples[i].id for i in index), streams, self.labels[list(index)])
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All utterances in their own order."""
+        for start in range(0, len(self), size):
+            yield self.batch(range(start, min(start + size, len(self))))
+
+    def missing(self) -> str:
+        """`480 utterances; audio missing in 24 (not given 20, silent 4); ...`."""
+        parts = [f"{len(self)} utterances"]
+        for modality, tensors in self.tensors.items():
+            gone = [s.id for s, t in zip(self.samples, tensors, strict=True) if not len(t)]
+            if gone:
+                reasons = Counter(self.notes.get(i, {}).get(modality, "").split(":")[0] for i in gone)
+                told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(3))
+                parts.append(f"{modality} missing in {len(gone)} ({told})")
+        return "; ".join(parts)
+
+    def lengths(self) -> Tensor:
+        """(N,) the longest of each utterance's streams, by which batches are formed."""
+        return torch.tensor([max(len(t[i]) for t in self.tensors.values()) for i in range(len(self))])
+
+
+def training_order(lengths: Tensor, size: int, *, seed: int, epoch: int) -> list[list[int]]:
+    """Batches of one epoch: shuffled, but neighbours in length share a batch so that little is padded.
+
+    A pure function of its arguments, so that a resumed run sees the batches it would have seen.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    shuffled = torch.randperm(len(lengths), generator=generator)
+    pools = [pool[lengths[pool].argsort(stable=True)] for pool in shuffled.split(size * 8)]
+    batches = [batch.tolist() for pool in pools for batch in pool.split(size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

@@ -1,0 +1,56 @@
+"""What every encoder promises.
+
+Shapes: B batch, T time in, T' time out, D the encoder's own width.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from emobraid.stream import Stream
+
+
+class Encoder(nn.Module, ABC):
+    """One modality: `prepare` turns a raw input into a tensor without weights, `encode` reads a batch of them."""
+
+    dim: int
+    #: everything that `prepare` depends on; part of the key under which prepared tensors are cached
+    preparation: str
+
+    @abstractmethod
+    def prepare(self, raw: Any) -> Tensor:
+        """One raw input -> (T, ...); no weights, so it may run in a data worker."""
+
+    @abstractmethod
+    def absent(self) -> Tensor:
+        """What `prepare` would give for a missing input: (0, ...)."""
+
+    @abstractmethod
+    def encode(self, stream: Stream) -> Stream:
+        """(B, T, ...) -> (B, T', D) for samples that all have this modality."""
+
+    def fit(self, prepared: Iterable[Tensor]) -> None:  # most encoders have nothing to fit
+        """Take statistics (mean, scale) from prepared TRAINING inputs, once before training."""
+
+    def augment(self, stream: Stream, generator: torch.Generator) -> Stream:
+        """A training-time variation of a batch of prepared inputs; none by default."""
+        return stream
+
+    def forward(self, stream: Stream) -> Stream:
+        """Encode the samples that have this modality; the others come back with nothing real in them."""
+        stream = stream.blanked()
+        rows = stream.present
+        if not rows.any():
+            empty = stream.values.new_zeros(len(rows), 0, self.dim, dtype=torch.float32)
+            return Stream(empty, stream.mask[:, :0])
+        if rows.all():
+            return self.encode(stream)
+        some = self.encode(stream.rows(rows))
+        values = some.values.new_zeros(len(rows), *some.values.shape[1:])
+        mask = torch.zeros(len(rows), some.mask.shape[1], dtype=torch.bool, device=rows.device)
+        # index_put, not assignment: differentiable, and the same for any place of the present rows
+        index = rows.nonzero().squeeze(1)
+        return Stream(values.index_copy(0, index, some.values), mask.index_copy(0, index, some.mask))

@@ -1,0 +1,38 @@
+"""Predict once into a table; every figure is a function of it."""
+
+import numpy as np
+import torch
+
+from emobraid.data.prepared import PreparedSplit
+from emobraid.evaluation.predictions import Predictions
+from emobraid.model import MultimodalEmotionModel
+from emobraid.stream import subsets
+
+
+@torch.no_grad()
+def predict_split(
+    model: MultimodalEmotionModel,
+    split: PreparedSplit,
+    *,
+    batch_size: int = 32,
+    device: torch.device | str = "cpu",
+    whole_only: bool = False,
+) -> Predictions:
+    """Logits of every utterance for every modality subset (or only for all modalities), in the split's own order."""
+    names = model.config.modalities
+    wanted = [tuple(names)] if whole_only else subsets(names)
+    read: dict[str, list[np.ndarray]] = {"+".join(s): [] for s in wanted}
+    model.eval()
+    for batch in split.batches(batch_size):
+        for subset, logits in model.read_subsets(batch.to(device).streams, wanted).items():
+            read[subset].append(logits.float().cpu().numpy())
+    there = [[len(t) > 0 for t in split.tensors[m]] for m in names]
+    return Predictions(
+        ids=tuple(s.id for s in split.samples),
+        classes=tuple(model.config.labels),
+        labels=split.labels.numpy(),
+        logits={subset: np.concatenate(parts) for subset, parts in read.items()},
+        present=np.array(there).T,
+        modalities=tuple(names),
+        groups=tuple(s.group for s in split.samples),
+    )

@@ -1,0 +1,91 @@
+"""Masked, NaN-free attention and pooling, used by every encoder and fusion.
+
+Shapes: B batch, T time, S source time, D width, H heads. All attention goes through
+`scaled_dot_product_attention` with a boolean mask, which gives zero with clean gradients for a row that may
+attend to nothing; `nn.MultiheadAttention` gives NaN there.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emobraid.stream import Stream
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, heads: int) -> Tensor:
+    """Multi-head attention of (B, T, D) over (B, S, D); `mask` (B, S) or (B, T, S) bool, True where allowed."""
+
+    def split(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
+
+    if mask is not None:
+        mask = mask[:, None, None, :] if mask.dim() == 2 else mask[:, None]
+    out = F.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=mask)
+    return out.transpose(1, 2).flatten(2)
+
+
+def positions(length: int, dim: int, *, like: Tensor) -> Tensor:
+    """Sinusoidal positions (T, D) (Vaswani et al. 2017, arXiv:1706.03762)."""
+    steps = torch.arange(length, device=like.device, dtype=torch.float32)[:, None]
+    rates = torch.exp(torch.arange(0, dim, 2, device=like.device) * (-math.log(10_000.0) / dim))
+    table = torch.cat([torch.sin(steps * rates), torch.cos(steps * rates)], dim=1)[:, :dim]
+    return table.to(like.dtype)
+
+
+def masked_mean(stream: Stream) -> Tensor:
+    """(B, D) mean over real positions, zero where there are none."""
+    return stream.blanked().values.sum(dim=1) / stream.mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers with GELU and dropout, four times as wide inside."""
+
+    def __init__(self, dim: int, dropout: float, *, out: int | None = None) -> None:
+        super().__init__(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, out or dim))
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm self-attention and feed-forward over a Stream's real positions (Xiong et al. 2020, arXiv:2002.04745)."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_in, self.norm_out = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.feed_forward = FeedForward(dim, dropout)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, stream: Stream) -> Stream:
+        x, mask = stream.blanked()
+        query, key, value = self.qkv(self.norm_in(x)).chunk(3, dim=-1)
+        x = x + self.drop(self.out(attend(query, key, value, mask, self.heads)))
+        x = x + self.drop(self.feed_forward(self.norm_out(x)))
+        return Stream(x, mask)
+
+
+class AttentionPool(nn.Module):
+    """A Stream in; one summary (B, D) and the attention weights over time (B, T) out; zeros where nothing is real.
+
+    (Self-attentive pooling, Lin et al. 2017, arXiv:1703.03130; here with one learned score a position.)
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1))
+
+    def forward(self, stream: Stream) -> tuple[Tensor, Tensor]:
+        values, mask = stream.blanked()
+        weights = masked_softmax(self.score(values).squeeze(-1), mask)
+        return torch.einsum("bt,btd->bd", weights, values), weights
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last dimension where `mask` is True; zeros, not NaN, in a row with nothing allowed."""
+    if scores.shape[-1] == 0:
+        return scores
+    # a finite floor, so that a row with nothing allowed has a finite softmax, and so finite gradients
+    floor = torch.finfo(scores.dtype).min
+    return torch.softmax(scores.masked_fill(~mask, floor), dim=-1).masked_fill(~mask, 0.0)

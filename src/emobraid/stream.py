@@ -1,0 +1,94 @@
+"""How data travels: padded sequences with a mask, and batches of them.
+
+Shapes: B batch, T time, D width, C classes. A missing modality is a sequence of length zero: its mask is False.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+
+class Stream(NamedTuple):
+    """A batch of sequences of unequal length. What `values` holds where `mask` is False never matters."""
+
+    values: Tensor  # (B, T, ...)
+    mask: Tensor  # (B, T) bool, True where values are real
+
+    @property
+    def present(self) -> Tensor:
+        """(B,) bool: which samples have this modality at all."""
+        return self.mask.any(dim=1)
+
+    def to(self, device: torch.device | str) -> "Stream":
+        return Stream(self.values.to(device), self.mask.to(device))
+
+    def blanked(self) -> "Stream":
+        """Zero where nothing is real. Needed before any product: 0 * NaN is NaN, in a gradient too."""
+        absent = ~self.mask[(..., *[None] * (self.values.dim() - 2))]
+        return Stream(self.values.masked_fill(absent, 0), self.mask)
+
+    def rows(self, index: Tensor) -> "Stream":
+        """The samples at `index` (a bool mask or integer positions), cut to their own longest length."""
+        values, mask = self.values[index], self.mask[index]
+        used = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 0
+        return Stream(values[:, :used], mask[:, :used])
+
+
+def pad(sequences: Sequence[Tensor]) -> Stream:
+    """Unequal sequences, each (T_i, ...), as one Stream (B, max T_i, ...); a length of zero is a missing modality."""
+    longest = max(len(s) for s in sequences)
+    like = sequences[0]
+    values = like.new_zeros((len(sequences), longest, *like.shape[1:]))
+    mask = torch.zeros(len(sequences), longest, dtype=torch.bool)
+    for i, sequence in enumerate(sequences):
+        values[i, : len(sequence)] = sequence
+        mask[i, : len(sequence)] = True
+    return Stream(values, mask)
+
+
+class Batch(NamedTuple):
+    """What a model sees (`streams`) and what it is asked (`labels`)."""
+
+    ids: tuple[str, ...]
+    streams: dict[str, Stream]
+    labels: Tensor  # (B, C) float: one-hot, soft or multi-hot; a row of NaN is unlabelled
+
+    def to(self, device: torch.device | str) -> Self:
+        streams = {m: s.to(device) for m, s in self.streams.items()}
+        return self._replace(streams=streams, labels=self.labels.to(device))
+
+
+def present(streams: Mapping[str, Stream]) -> Tensor:
+    """(B, M) bool: which modalities each sample has, in the order of `streams`."""
+    return torch.stack([s.present for s in streams.values()], dim=1)
+
+
+def keep_only(streams: Mapping[str, Stream], kept: Collection[str]) -> dict[str, Stream]:
+    """The same streams with every modality outside `kept` missing."""
+    return {m: s if m in kept else Stream(s.values, torch.zeros_like(s.mask)) for m, s in streams.items()}
+
+
+def drop_modalities(streams: Mapping[str, Stream], rate: float, generator: torch.Generator) -> dict[str, Stream]:
+    """Modality dropout: each present modality goes missing with probability `rate`; one present one always stays.
+
+    (Neverova et al. 2016, ModDrop, arXiv:1501.00102.) The draw happens on the CPU, so it is the same on any device.
+    """
+    there = present(streams).cpu()  # (B, M)
+    survives = (torch.rand(there.shape, generator=generator) >= rate) & there
+    # where all would go, the present modality with the largest draw is spared
+    lottery = torch.rand(there.shape, generator=generator).masked_fill(~there, -1.0)
+    spared = torch.zeros_like(survives).scatter_(1, lottery.argmax(dim=1, keepdim=True), True)
+    survives |= spared & ~survives.any(dim=1, keepdim=True)
+    return {
+        m: Stream(s.values, s.mask & survives[:, i : i + 1].to(s.mask.device))
+        for i, (m, s) in enumerate(streams.items())
+    }
+
+
+def subsets(modalities: Iterable[str]) -> list[tuple[str, ...]]:
+    """Every non-empty subset, single modalities first, all together last."""
+    names = tuple(modalities)
+    return [s for size in range(1, len(names) + 1) for s in combinations(names, size)]

@@ -1,0 +1,34 @@
+"""The card that every trained model carries: what it is, what it was trained on, what it must not be used for."""
+
+from emobraid.config import Config
+from emobraid.model import MultimodalEmotionModel
+from emobraid.training.state import Standing
+
+RESPONSIBLE_USE = """\
+This model guesses the emotion a person *expresses* in words, voice and face. It does not know what anybody feels:
+expressions are not a reliable readout of feelings (Barrett et al. 2019, doi:10.1177/1529100619832930).
+Do not use it to judge people: not for hiring, exams, policing, diagnosis, border control, or on children.
+In the European Union, inferring emotions from biometric data at work or in education is prohibited
+(AI Act, Regulation (EU) 2024/1689, Art. 5(1)(f)), and elsewhere people exposed to it must be told (Art. 50(3)).
+Ask those whose face or voice it reads for their consent."""
+
+
+def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing, utterances: int) -> str:
+    """Markdown; the scores on a test split are in the report that `emobraid evaluate` writes, not here."""
+    settings = config.model
+    parameters = sum(p.numel() for p in model.parameters())
+    return f"""\
+# An emobraid model: {settings.fusion_type} fusion of {", ".join(settings.modalities)}
+
+- **Classes**: {", ".join(settings.labels)}
+- **Encoders**: {", ".join(f"{m} {getattr(settings, f'{m}_encoder')}" for m in settings.modalities)}; {parameters:,} parameters
+- **Trained on**: `{config.data.data_root.name}`, {utterances} utterances, seed {config.training.seed}; the data's
+  own terms apply to what is done with this model
+- **Chosen by**: validation macro-F1, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was
+  selected on and is optimistic; `emobraid evaluate` scores the sealed test split
+- **Calibration**: a temperature for each subset of modalities, fitted on validation (`calibration.json`)
+
+## Responsible use
+
+{RESPONSIBLE_USE}
+"""

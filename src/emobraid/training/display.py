@@ -1,0 +1,90 @@
+"""What a person sees of a run: a line an epoch, a live bar, TensorBoard curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from emobraid.config import Config
+from emobraid.data.preparer import Progress as Report
+from emobraid.training.state import Standing
+from emobraid.training.trainer import Watcher
+
+
+class TerminalReporter:
+    """Rich progress on a terminal; plain lines elsewhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def progress(self, task: str) -> Report:
+        bar = self.bar.add_task(task, total=None, note="")
+
+        def report(done: int, of: int) -> None:
+            self.bar.update(bar, completed=done, total=of, visible=done < of)
+
+        return report
+
+    def watchers(self, config: Config, folder: Path, first_step: int, total_steps: int) -> Sequence[Watcher]:
+        task = self.bar.add_task("training", total=total_steps, completed=first_step, note="")
+        watchers: list[Watcher] = [TerminalWatcher(self, task)]
+        try:
+            watchers.append(TensorBoard(folder / "tensorboard", first_step))
+        except ModuleNotFoundError:
+            self.say("TensorBoard curves are off; they need: pip install 'emobraid[track]'")
+        return watchers
+
+
+class TerminalWatcher:
+    def __init__(self, reporter: TerminalReporter, task: TaskID) -> None:
+        self.reporter, self.task = reporter, task
+
+    def step(self, standing: Standing, values: Mapping[str, float]) -> None:
+        self.reporter.bar.update(self.task, completed=standing.step, note=f"loss {values['loss']:.3f}")
+
+    def epoch(self, standing: Standing, values: Mapping[str, float]) -> None:
+        star = " *" if standing.best_epoch == standing.epoch else ""
+        self.reporter.say(
+            f"epoch {standing.epoch + 1:3d}  loss {values['train_loss']:.3f}  val loss {values['val_loss']:.3f}  "
+            f"val macro-F1 {values['val_macro_f1']:.3f}{star}"
+        )
+
+
+class TensorBoard:
+    """Curves by step; on resume the steps after the saved one are dropped."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(folder, purge_step=first_step or None)
+
+    def step(self, standing: Standing, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(f"train/{name}", value, standing.step)
+
+    def epoch(self, standing: Standing, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(f"epoch/{name}", value, standing.step)
+        self.writer.flush()

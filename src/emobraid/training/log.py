@@ -1,0 +1,26 @@
+"""The metrics log: one JSON object a line. It holds no times, so two runs of one seed have the same bytes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class MetricsLog:
+    """Append-only; on resume it is cut back to where the saved state left it."""
+
+    def __init__(self, path: Path, keep_bytes: int) -> None:
+        path.touch()
+        os.truncate(path, keep_bytes)
+        self._file = path.open("ab")
+
+    def write(self, **values: Any) -> None:
+        self._file.write(json.dumps(values).encode() + b"\n")
+        self._file.flush()
+
+    @property
+    def bytes(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()

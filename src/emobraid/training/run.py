@@ -1,0 +1,185 @@
+"""Where all parts meet: a folder of data and a Config in, a trained and calibrated model out."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from filelock import FileLock, Timeout
+
+from emobraid import checkpoint
+from emobraid.config import Config, ModelConfig, fields_of, to_tree
+from emobraid.data.csv import Corpus, Sample
+from emobraid.data.features import FeatureCell
+from emobraid.data.prepared import PreparedSplit
+from emobraid.data.preparer import Reporter, read_split
+from emobraid.evaluation.calibration import fit_temperatures
+from emobraid.evaluation.inference import predict_split
+from emobraid.evaluation.predictions import Predictions
+from emobraid.fusion import FUSIONS
+from emobraid.model import MultimodalEmotionModel
+from emobraid.training import state
+from emobraid.training.card import model_card
+from emobraid.training.objectives import labelled
+from emobraid.training.state import Standing
+from emobraid.training.trainer import Outcome, Trainer, Watcher
+
+BEST = "best_model"  # the mission's checkpoints/best_model.pth resolves to this folder
+
+
+class TrainingReporter(Reporter, Protocol):
+    def watchers(self, config: Config, folder: Path, first_step: int, total_steps: int) -> Sequence[Watcher]: ...
+
+
+def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: TrainingReporter) -> Outcome:
+    """Train into `folder`: metrics.jsonl, resume/, best_model/. Nothing is written before all data has been read.
+
+    ValueError for anything the user can mend, Interrupted after a requested stop, NonFiniteLoss when it diverged.
+    """
+    saved = _earlier_run(config, folder, resume=resume, overwrite=overwrite, reporter=reporter)
+    if saved:
+        config = replace(saved.config, data=config.data)
+    corpus = Corpus(root=config.data.data_root, config=config.model, allow_outside=config.data.allow_outside)
+    rows = {name: corpus.split(name) for name in ("train", "val")}
+    config = replace(config, model=_with_feature_widths(config, rows["train"]))
+    loss_weights = objective_weights(config)
+    torch.manual_seed(config.training.seed)
+    model = MultimodalEmotionModel(config.model)
+    splits = {name: read_split(model.by_modality(), samples, config, name, reporter) for name, samples in rows.items()}
+    for name, split in splits.items():
+        if not labelled(split.labels).any():
+            raise ValueError(f"{config.data.data_root / name}.csv has no labelled row; training needs some")
+    model.fit_inputs(splits["train"].tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_trainer(folder):
+        if overwrite:
+            _clear(folder)
+        return _train(model, splits, config, folder, loss_weights, saved, reporter)
+
+
+def _train(
+    model: MultimodalEmotionModel,
+    splits: Mapping[str, PreparedSplit],
+    config: Config,
+    folder: Path,
+    loss_weights: Mapping[str, float],
+    saved: state.Saved | None,
+    reporter: TrainingReporter,
+) -> Outcome:
+    def keep_best(model: MultimodalEmotionModel, standing: Standing) -> None:
+        card = model_card(model, config, standing, len(splits["train"]))
+        checkpoint.publish(folder / BEST, checkpoint.model_files(model, config, calibration={}, card=card))
+
+    trainer = Trainer(
+        model, splits["train"], splits["val"], config, folder, loss_weights=loss_weights, on_best=keep_best
+    )
+    if saved:
+        trainer.resume(saved)
+    parameters = sum(p.numel() for p in model.parameters())
+    reporter.say(
+        f"{config.model.fusion_type} fusion, {parameters / 1e6:.1f} M parameters, {trainer.accelerator.device}"
+    )
+    trainer.watchers = reporter.watchers(config, folder, trainer.standing.step, trainer.total_steps)
+    outcome = trainer.fit()
+    calibrate(folder / BEST, splits["val"])
+    return outcome
+
+
+def calibrate(path: Path, val: PreparedSplit) -> Predictions:
+    """Fit the temperatures of the best model on validation, for each modality subset, and store them with it."""
+    model, _, _ = checkpoint.load_model(path)
+    read = predict_split(model, val)
+    files = dict(checkpoint.read(path))
+    files["calibration.json"] = json.dumps({"temperatures": fit_temperatures(read)}, indent=1).encode()
+    checkpoint.publish(path, files)
+    return read
+
+
+def objective_weights(config: Config) -> dict[str, float]:
+    """The fusion's own weights, changed by the recipe; ValueError for a loss that the fusion has nothing for."""
+    own = dict(FUSIONS[config.model.fusion_type].objectives)
+    for name in ("unimodal", "alignment", "members"):
+        asked = getattr(config.training, f"{name}_weight")
+        if asked is None:
+            continue
+        if asked and name not in own and name != "alignment":
+            raise ValueError(f"{name}_weight: {config.model.fusion_type} fusion has no such output")
+        own[name] = asked
+    return own
+
+
+def _with_feature_widths(config: Config, rows: Sequence[Sample]) -> ModelConfig:
+    """The model's settings with the width of each feature encoder, read from its first training row."""
+    found = {}
+    for modality in config.model.modalities:
+        if getattr(config.model, f"{modality}_encoder") != "features":
+            continue
+        cells = [c for s in rows if isinstance(c := s.cells[modality], FeatureCell)]
+        if not cells:
+            raise ValueError(f"no training row has {modality} features; take {modality} out of modalities")
+        found[f"{modality}_width"] = cells[0].load().shape[-1]
+    return replace(config.model, **found)
+
+
+def _earlier_run(
+    config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: Reporter
+) -> state.Saved | None:
+    """The state to go on from; ValueError when there is a run and it is not said what to do with it."""
+    saved, damaged = state.newest(folder / "resume")
+    for line in damaged:
+        reporter.say(f"passed over: {line}")
+    if resume and saved:
+        _refuse_changes(saved.config, config)
+        reporter.say(f"resuming from step {saved.standing.step}, epoch {saved.standing.epoch + 1}")
+        return saved
+    if (saved or damaged or (folder / BEST).exists()) and not overwrite:
+        raise ValueError(f"{folder} holds a run already: --resume continues it, --overwrite starts anew")
+    if resume:
+        reporter.say(f"nothing to resume in {folder} yet: starting")
+    return None
+
+
+def _refuse_changes(was: Config, now: Config) -> None:
+    """A resumed run must be the same run: data paths and workers may differ, nothing else."""
+    default = to_tree(Config())
+    for section in ("model", "training"):
+        before, after = to_tree(was)[section], to_tree(now)[section]
+        for name in fields_of(type(getattr(was, section))):
+            if name.endswith("_width") or before.get(name) == after.get(name):
+                continue
+            if after.get(name) != default[section].get(name):
+                raise ValueError(
+                    f"{section}.{name} was {before.get(name)} in this run and is {after.get(name)} now; "
+                    "leave it out to resume, or start anew in another folder"
+                )
+
+
+@contextmanager
+def _only_trainer(folder: Path) -> Iterator[None]:
+    """One trainer a folder; the lock goes with its process, so a killed one leaves none behind."""
+    who = folder / ".trainer.json"
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"{folder} is in use by another training: {who.read_text() if who.is_file() else '?'}"
+        ) from None
+    try:
+        who.write_text(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+        yield
+    finally:
+        lock.release()
+
+
+def _clear(folder: Path) -> None:
+    """Take away an earlier run's files, and nothing else that lies in the folder."""
+    for name in ("resume", BEST, "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "metrics.jsonl").unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""Where a run stands: written whole at every save, so that a killed run goes on bit for bit.
+
+Nothing random needs saving: order, dropout and augmentation are functions of the seed and the step.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from emobraid import checkpoint
+from emobraid import config as configuration
+from emobraid.config import Config
+
+KEPT = 2  # the newest, and one before it in case the newest is damaged
+
+
+@dataclass
+class Standing:
+    """How far training has come."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0  # of the current epoch, already seen
+    loss_sum: float = 0.0  # over this epoch's batches so far
+    best_score: float = -1.0
+    best_loss: float = float("inf")
+    best_epoch: int = -1
+    log_bytes: int = 0
+    stopped: bool = False  # early stopping has spoken
+
+
+def save_standing(folder: Path, standing: Standing, model: nn.Module, optimizer: Optimizer, config: Config) -> None:
+    """Publish `folder/step-N`, then drop all but the newest two."""
+    moments = {
+        f"{index}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
+        for index, entry in optimizer.state_dict()["state"].items()
+        for name, value in entry.items()
+    }
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    checkpoint.publish(
+        folder / f"step-{standing.step:08d}",
+        {
+            "model.safetensors": save(weights),
+            "optimizer.safetensors": save(moments),
+            "standing.json": json.dumps(asdict(standing)).encode(),
+            "config.toml": configuration.to_toml(config).encode(),
+        },
+    )
+    for old in _steps(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _steps(folder: Path) -> list[Path]:
+    """Step folders, newest first by step, never by time."""
+    names = {p.name.removesuffix(checkpoint.FORMER) for p in folder.glob("step-*") if checkpoint.ASIDE not in p.name}
+    return [folder / n for n in sorted(names, reverse=True)]
+
+
+@dataclass(frozen=True)
+class Saved:
+    standing: Standing
+    weights: dict[str, Tensor]
+    moments: dict[str, Tensor]
+    config: Config
+
+
+def newest(folder: Path) -> tuple[Saved | None, list[str]]:
+    """The newest whole state, and a line about each damaged one that was passed over."""
+    damaged = []
+    for path in _steps(folder):
+        try:
+            files = checkpoint.read(path)
+            saved = Saved(
+                Standing(**json.loads(files["standing.json"])),
+                load(files["model.safetensors"]),
+                load(files["optimizer.safetensors"]),
+                checkpoint.load_config(path, files),
+            )
+        except ValueError as error:
+            damaged.append(str(error))
+            continue
+        return saved, damaged
+    return None, damaged
+
+
+def restore_optimizer(optimizer: Optimizer, moments: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,8 @@
+"""python train_advanced.py --mode standard --fusion_type hierarchical: the same as `emobraid train`."""
+
+import sys
+
+from emobraid.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))
