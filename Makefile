@@ -44,8 +44,17 @@ bench: $(BIN)/.users
 docs: $(BIN)/.developers
 	$(BIN)/python -m pytest tests/test_docs.py
 
+# the exact versions of one fresh install; local build tags and GPU add-ons of the machine are left to pip
+LOCK := build/lock
+FREEZE := $(LOCK)/bin/python -m pip freeze --exclude emobraid | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)'
+
 lock:
-	$(PYTHON) benchmarks/lock.py
+	rm -rf $(LOCK) && $(PYTHON) -m venv $(LOCK)
+	$(LOCK)/bin/python -m pip install --quiet ".[all]"
+	$(FREEZE) > requirements.txt
+	$(LOCK)/bin/python -m pip install --quiet ".[all,dev]"
+	$(FREEZE) | grep -vxFf requirements.txt > requirements-dev.txt
+	rm -rf $(LOCK)
 
 clean:
 	rm -rf $(SAMPLE) $(RUN)

@@ -34,6 +34,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, content in {**files, "manifest.json": _manifest(files)}.items():
             _write_synced(aside / name, content)
+        _sync_folder(aside)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         size = sum(map(len, files.values()))
@@ -41,7 +42,6 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> None:
         raise OSError(
             f"cannot save {folder}: {error.strerror}, needs {size:,} bytes, {free:,} free; an earlier one is untouched"
         ) from None
-    _sync_folder(aside)
     if folder.exists():
         # an older `former` may go only while `folder` itself is whole
         shutil.rmtree(former, ignore_errors=True)
@@ -77,16 +77,16 @@ def read(folder: Path) -> dict[str, bytes]:
         folder = folder.with_name(folder.name + FORMER)  # killed between the two renames: the old one is whole
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        listed = dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        listed = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"{folder}: no checkpoint here (no readable manifest.json)") from None
     if manifest.get("format") != FORMAT:
         raise ValueError(f"{folder}: checkpoint format {manifest.get('format')}, this version reads {FORMAT}")
     files = {}
-    for name, entry in listed.items():
+    for name, (size, digest) in listed.items():
         path = folder / Path(name).name
         content = path.read_bytes() if path.is_file() else b""
-        if len(content) != entry["bytes"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        if len(content) != size or hashlib.sha256(content).hexdigest() != digest:
             raise ValueError(
                 f"{folder}: the checkpoint is damaged ({name} does not match its checksum); use another one"
             )
@@ -97,7 +97,8 @@ def read(folder: Path) -> dict[str, bytes]:
 def resolve(path: Path) -> Path:
     """The checkpoint folder that `path` names: the folder, or for `x/best_model.pth` the folder of that stem."""
     if path.is_file():
-        head = path.open("rb").read(2)
+        with path.open("rb") as file:
+            head = file.read(2)
         kind = "a pickle, which can run code" if head[:1] == b"\x80" or head == b"PK" else "a file"
         raise ValueError(f"{path} is {kind}; not loaded. A model is the folder that `emobraid train` writes")
     folder = path.with_suffix("") if path.suffix == ".pth" else path
@@ -124,6 +125,8 @@ def load_model(path: Path) -> tuple[MultimodalEmotionModel, Config, dict[str, fl
     """A model in evaluation mode, its settings, and its temperatures by modality subset."""
     folder = resolve(path)
     files = read(folder)
+    if missing := [n for n in ("config.toml", "model.safetensors", "calibration.json") if n not in files]:
+        raise ValueError(f"{folder}: no model to use, {', '.join(missing)} missing; take the folder best_model")
     config = load_config(folder, files)
     model = MultimodalEmotionModel(config.model)
     load_weights(model, tensors(files["model.safetensors"], folder), folder)

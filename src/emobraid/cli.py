@@ -259,13 +259,16 @@ def _overview() -> str:
             *lines,
             "",
             "  --debug shows the traceback of an error; --version the version",
+            "",
+            "It guesses what is expressed, not what is felt. Do not use it to judge people; inferring emotions from face or",
+            "voice at work or in education is prohibited in the EU (AI Act, Art. 5(1)(f)). See the README, Responsible use.",
         ]
     )
 
 
 def _parse(spec: type, args: list[str], prog: str) -> Any:
     """Flags over the recipe over the defaults; ValueError in one line for anything tyro would refuse."""
-    default = spec() if spec is not SampleCorpus else tyro.MISSING
+    default = spec() if spec is not SampleCorpus else tyro.MISSING_NONPROP
     if spec is Train and (recipe := _recipe(args)):
         config = parse(load_recipe(recipe), recipe)
         default = Train(config=Path(recipe), model=config.model, training=config.training, data=config.data)
@@ -302,21 +305,22 @@ def _recipe(args: list[str]) -> str | None:
 def _flag_names(spec: type) -> list[str]:
     names: list[str] = []
     for name, about in spec.__dataclass_fields__.items():  # type: ignore[attr-defined]
-        section = about.default_factory
-        names += section.__dataclass_fields__ if name in ("model", "training", "data") else [name]
+        if name in ("model", "training", "data"):
+            names += _flag_names(about.default_factory)
+        else:
+            names.append(f"no_{name}" if about.default is True else name)
     return names
 
 
 def _first_panel(text: str) -> str:
     """What a boxed error says before its first rule, as one line."""
     said = []
-    for line in text.splitlines():
+    for line in text.splitlines()[1:]:  # the first is a title
         inner = line.strip("│╭╮╰╯ ")
-        if line.startswith("╭"):
-            continue
-        if set(inner) <= {"─"}:
+        if not set(inner) <= set("─-"):
+            said.append(inner)
+        elif said:  # without a box, on a terminal that knows ASCII only, a rule comes below the title as well
             break
-        said.append(inner)
     message = " ".join(said)
     # a setting that failed its check comes wrapped in the checker's own words
     wrapped = re.search(r"validation errors? for \w+ (?:Value error, )?(.+?) \[type=", message)

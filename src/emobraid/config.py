@@ -16,7 +16,7 @@ import tomli_w
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass as checked
 
-from emobraid.emotions import Emotion, nearest
+from emobraid.emotions import Emotion, LabelSpace, nearest
 
 FusionType = Literal["early", "late", "mult", "graph", "contrastive", "adaptive", "hierarchical"]
 EncoderType = Literal["compact", "features"]
@@ -79,6 +79,7 @@ class ModelConfig:
     def _can_be_built(self) -> "ModelConfig":
         if not self.modalities or len(set(self.modalities)) != len(self.modalities):
             raise ValueError(f"modalities must be one or more of {', '.join(MODALITIES)}, each once")
+        LabelSpace(self.labels)  # says what is wrong with them
         if self.fusion_hidden_size % self.fusion_heads:
             raise ValueError("fusion_hidden_size must be a multiple of fusion_heads")
         if self.audio_sample_rate != 16_000:

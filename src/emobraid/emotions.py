@@ -64,7 +64,7 @@ class LabelSpace:
         """The column of `label`; ValueError names the label, the known ones and the nearest."""
         keys = [self.key(n) for n in self.names]
         if self.key(label) not in keys:
-            hint = nearest(self.key(label), keys)
+            hint = nearest(self.key(label), keys) or ","
             raise ValueError(f"unknown label {label!r}{hint} known: {', '.join(self.names)}")
         return keys.index(self.key(label))
 

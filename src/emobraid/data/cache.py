@@ -54,13 +54,22 @@ class PreparedCache:
         try:
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             blob = save({"prepared": tensor.contiguous()}, metadata={"note": note, "digest": _digest(tensor)})
-            handle, aside = tempfile.mkstemp(dir=place.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(blob)
-            os.replace(aside, place)
+            _appear(place, blob)
         except OSError as error:
             self.writable = False
             warnings.warn(f"prepared inputs are not kept: {self.folder}: {error.strerror}", stacklevel=2)
+
+
+def _appear(place: Path, blob: bytes) -> None:
+    """A whole file or none, also when the disk is full or the run is stopped."""
+    handle, aside = tempfile.mkstemp(dir=place.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(blob)
+        os.replace(aside, place)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
 
 
 def _digest(tensor: Tensor) -> str:

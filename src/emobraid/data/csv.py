@@ -45,6 +45,8 @@ class Corpus:
         """The rows of train or val; SealedSplit for test, so that nothing can be selected on it."""
         if name == "test":
             raise SealedSplit("the test split is sealed: only evaluation opens it")
+        if name not in SPLITS:  # "./test" would open it too
+            raise ValueError(f"unknown split {name!r}, known: {', '.join(SPLITS)}")
         return self._read(name)
 
     def open_test(self) -> list[Sample]:

@@ -1,13 +1,15 @@
 """Cells that point into array files: `features.npz#audio[12]`, `clip_7.npz#frames`, `vector.npy`, `x.safetensors`."""
 
 import re
+import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 CELL = re.compile(r"^(?P<path>[^#]+)(?:#(?P<name>[^\[\]]+))?(?:\[(?P<row>\d+)\])?$")
 SUFFIXES = (".npz", ".npy", ".safetensors")
@@ -35,14 +37,17 @@ class FeatureCell:
         """(W,) or (T, W) float; ValueError says what the file lacks. Pickled arrays are never read."""
         try:
             arrays = _arrays(self.path, self.path.stat().st_mtime_ns)
-        except (OSError, ValueError, EOFError, SafetensorError) as error:
-            raise ValueError(f"{self.path}: no readable array file: {str(error).splitlines()[0]}") from None
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error, SafetensorError) as error:
+            # the first sentence: numpy's second one advises to unpickle
+            reason = re.split(r"\.\s|\n", str(error))[0]
+            raise ValueError(f"{self.path}: no readable array file: {reason}") from None
         name = self.name or (next(iter(arrays)) if len(arrays) == 1 else "")
         if name not in arrays:
             raise ValueError(f"{self.path}: no array {name!r}; it holds {', '.join(arrays)}")
         array = arrays[name]
-        if self.row is not None and self.row >= len(array):
-            raise ValueError(f"{self.path}: {name} has {len(array)} rows, row {self.row} was asked for")
+        rows = array.shape[0] if array.ndim else 0
+        if self.row is not None and self.row >= rows:
+            raise ValueError(f"{self.path}: {name} has {rows} rows, row {self.row} was asked for")
         array = array if self.row is None else array[self.row]
         if array.ndim not in (1, 2) or not np.issubdtype(array.dtype, np.number):
             raise ValueError(
@@ -55,6 +60,8 @@ class FeatureCell:
 def _arrays(path: Path, mtime: int) -> dict[str, np.ndarray]:
     """All arrays of a file; `mtime` makes a changed file a new entry."""
     if path.suffix == ".safetensors":
-        return load_file(path)
-    loaded = np.load(path, allow_pickle=False)
-    return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
+        # by way of torch: numpy knows no bfloat16
+        return {k: (t.float() if t.is_floating_point() else t).numpy() for k, t in load_file(path).items()}
+    with path.open("rb") as file:  # numpy leaves a damaged archive open
+        loaded = np.load(file, allow_pickle=False)
+        return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}

@@ -82,38 +82,42 @@ def mel_filters(bands: int, *, rate: int, window: int) -> Tensor:
 
 
 class ConvBlock(nn.Module):
-    """Strided convolution over time and frequency; masked positions are zero before it and stay masked after it."""
+    """Strided convolution over time and frequency. Only real positions are normalised; the masked ones are zero."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels, 3, stride=(stride, 2), padding=1)
-        # over the channels of one cell only: statistics over time would let padding in
-        self.norm = nn.LayerNorm(channels)
+        self.conv = nn.Conv2d(channels_in, channels, 3, stride=(stride, 2), padding=1, bias=False)
+        # per channel over all real cells of the batch, by running statistics once trained: unlike a norm within one
+        # cell it keeps loudness, and unlike one within an utterance it lets no padding in
+        self.norm = nn.BatchNorm1d(channels)
         self.stride = stride
 
     def forward(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, T, F), (B, T) -> the same, shorter by the stride."""
-        values = self.conv(values.masked_fill(~mask[:, None, :, None], 0.0))
-        values = F.gelu(self.norm(values.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        """(B, T, F, C) zero where masked, (B, T) -> the same, shorter by the stride."""
+        # channels last throughout: a permuted view, and the convolution's own fastest layout
+        values = self.conv(values.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         # real where any position under the stride is, so that whoever had something real keeps it
-        return values, F.pad(mask, (0, -mask.shape[1] % self.stride)).unflatten(1, (-1, self.stride)).any(dim=2)
+        mask = F.pad(mask, (0, -mask.shape[1] % self.stride)).unflatten(1, (-1, self.stride)).any(dim=2)
+        cells = values[mask]  # (N, F, C)
+        cells = F.relu(self.norm(cells.flatten(0, 1))).view_as(cells)
+        return torch.zeros_like(values).masked_scatter(mask[..., None, None], cells), mask
 
 
 class CompactAudio(Encoder):
-    """Log-mel spectrogram, convolutions over time and frequency, then temporal attention at 12.5 positions a second."""
+    """Log-mel spectrogram, convolutions over time and frequency, then temporal attention at eight positions a second."""
 
     mean: Tensor
     scale: Tensor
-    WINDOW, HOP, BANDS = 512, 160, 64
+    WINDOW, HOP, BANDS = 512, 256, 64
 
     def __init__(self, dim: int = 128, *, rate: int = 16_000, layers: int = 2, dropout: float = 0.2) -> None:
         super().__init__()
         self.dim, self.rate = dim, rate
-        self.preparation = f"log-mel:1:{rate}:{self.WINDOW}:{self.HOP}:{self.BANDS}"
+        self.preparation = f"log-mel:3:{rate}:{self.WINDOW}:{self.HOP}:{self.BANDS}"
         self.filters = mel_filters(self.BANDS, rate=rate, window=self.WINDOW)
         self.register_buffer("mean", torch.zeros(self.BANDS))
         self.register_buffer("scale", torch.ones(self.BANDS))
-        widths = (1, 32, 64, 96, 128)
+        widths = (2, 24, 48, 96, 128)
         strides = (2, 2, 2, 1)
         self.convs = nn.ModuleList(ConvBlock(i, o, s) for i, o, s in zip(widths[:-1], widths[1:], strides, strict=True))
         self.project = nn.Linear(widths[-1] * self.BANDS // 16, dim)
@@ -122,7 +126,11 @@ class CompactAudio(Encoder):
         self.norm = nn.LayerNorm(dim)
 
     def prepare(self, raw: np.ndarray) -> Tensor:
-        """Mono samples (N,) float at `rate` -> (T, F) natural-log mel energies, 100 a second."""
+        """Mono samples (N,) float at `rate` -> (T, F) natural-log mel energies, 62.5 a second.
+
+        Silence before the first and after the last frame within 40 dB of the loudest is left out: it says nothing, and
+        how much of it there is tells one recording from another.
+        """
         wave = torch.as_tensor(np.ascontiguousarray(raw), dtype=torch.float32)
         if not wave.numel():
             return self.absent()
@@ -130,7 +138,11 @@ class CompactAudio(Encoder):
         spectrum = torch.stft(
             wave, self.WINDOW, self.HOP, window=torch.hann_window(self.WINDOW), center=False, return_complex=True
         ).abs()
-        return torch.log(self.filters @ spectrum.square() + 1e-6).T.contiguous()
+        energies = (self.filters @ spectrum.square()).T  # (T, F)
+        loud = (energies.sum(dim=1) > 1e-4 * energies.sum(dim=1).max()).nonzero()
+        first, last = (int(loud.min()), int(loud.max())) if len(loud) else (0, len(energies) - 1)
+        # the floor keeps the many shades of near-silence from taking up the scale
+        return torch.log(energies[first : last + 1] + 1e-4).contiguous()
 
     def absent(self) -> Tensor:
         return torch.zeros(0, self.BANDS)
@@ -142,14 +154,14 @@ class CompactAudio(Encoder):
         self.scale.copy_(frames.std().clamp(min=1e-3).expand(self.BANDS))
 
     def augment(self, stream: Stream, generator: torch.Generator) -> Stream:
-        """Loudness within 6 dB, a shift along frequency (a longer or shorter vocal tract), and SpecAugment's time and
+        """Loudness within 3 dB, a shift along frequency (a longer or shorter vocal tract), and SpecAugment's time and
         frequency stripes (Park et al. 2019, arXiv:1904.08779), filled with the training mean."""
         values, mask = stream.values.clone(), stream.mask
 
         def draw(low: int, high: int) -> int:
             return int(torch.randint(low, high + 1, (), generator=generator))
 
-        gain = (torch.rand(len(values), 1, 1, generator=generator) * 2 - 1) * 1.38  # natural log of +-6 dB of power
+        gain = (torch.rand(len(values), 1, 1, generator=generator) * 2 - 1) * 0.69  # natural log of +-3 dB of power
         values += gain.to(values.device)
         for i, length in enumerate(mask.sum(dim=1).tolist()):
             values[i] = values[i].roll(draw(-3, 3), dims=1)
@@ -161,10 +173,14 @@ class CompactAudio(Encoder):
         return Stream(values, mask)
 
     def encode(self, stream: Stream) -> Stream:
-        values, mask = ((stream.values - self.mean) / self.scale)[:, None], stream.mask
+        mask = stream.mask
+        values = ((stream.values - self.mean) / self.scale).masked_fill(~mask[..., None], 0.0)
+        # beside it, the same without the utterance's own mean: who speaks, how near the microphone, is in that mean
+        own = values.sum(dim=1, keepdim=True) / mask.sum(dim=1)[:, None, None].clamp(min=1)
+        values = torch.stack([values, (values - own).masked_fill(~mask[..., None], 0.0)], dim=-1)
         for conv in self.convs:
             values, mask = conv(values, mask)
-        x = self.drop(self.project(values.permute(0, 2, 1, 3).flatten(2)))
+        x = self.drop(self.project(values.flatten(2)))
         out = Stream(x + positions(x.shape[1], self.dim, like=x), mask)
         for layer in self.layers:
             out = layer(out)
@@ -218,9 +234,9 @@ class CompactVideo(Encoder):
         flat = values[mask].float()[:, None] / 127.5 - 1.0
         flat = flat - flat.mean(dim=(2, 3), keepdim=True)  # a darker room or skin is no emotion
         flat = flat / flat.std(dim=(2, 3), keepdim=True).clamp(min=0.05)
-        seen = torch.zeros(*mask.shape, self.dim, device=values.device)
         front = torch.arange(mask.shape[1], device=mask.device)[None] < lengths[:, None]
-        seen = seen.masked_scatter(front[..., None], self.cnn(flat))
+        faces = self.cnn(flat)
+        seen = faces.new_zeros(*mask.shape, self.dim).masked_scatter(front[..., None], faces)
         packed = nn.utils.rnn.pack_padded_sequence(seen, lengths.cpu(), batch_first=True, enforce_sorted=False)
         out, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
         out = self.norm(out + seen)

@@ -11,6 +11,8 @@ class MetricsLog:
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
         path.touch()
+        if path.stat().st_size < keep_bytes:
+            raise ValueError(f"{path} is shorter than at the last save: put it back to resume, or start anew")
         os.truncate(path, keep_bytes)
         self._file = path.open("ab")
 
@@ -18,8 +20,9 @@ class MetricsLog:
         self._file.write(json.dumps(values).encode() + b"\n")
         self._file.flush()
 
-    @property
-    def bytes(self) -> int:
+    def sync(self) -> int:
+        """Put everything on disk; its size in bytes."""
+        os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:

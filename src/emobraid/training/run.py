@@ -131,6 +131,8 @@ def _earlier_run(
     config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: Reporter
 ) -> state.Saved | None:
     """The state to go on from; ValueError when there is a run and it is not said what to do with it."""
+    if resume and overwrite:
+        raise ValueError("--resume continues a run, --overwrite takes it away: give one of them")
     saved, damaged = state.newest(folder / "resume")
     for line in damaged:
         reporter.say(f"passed over: {line}")
@@ -138,6 +140,8 @@ def _earlier_run(
         _refuse_changes(saved.config, config)
         reporter.say(f"resuming from step {saved.standing.step}, epoch {saved.standing.epoch + 1}")
         return saved
+    if resume and damaged:
+        raise ValueError(f"{folder}: no saved state is whole, nothing to resume; --overwrite starts anew")
     if (saved or damaged or (folder / BEST).exists()) and not overwrite:
         raise ValueError(f"{folder} holds a run already: --resume continues it, --overwrite starts anew")
     if resume:

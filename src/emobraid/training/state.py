@@ -36,7 +36,7 @@ class Standing:
 
 
 def save_standing(folder: Path, standing: Standing, model: nn.Module, optimizer: Optimizer, config: Config) -> None:
-    """Publish `folder/step-N`, then drop all but the newest two."""
+    """Publish `folder/step-N`, then drop all but the newest two, and what killed saves left behind."""
     moments = {
         f"{index}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
         for index, entry in optimizer.state_dict()["state"].items()
@@ -52,8 +52,17 @@ def save_standing(folder: Path, standing: Standing, model: nn.Module, optimizer:
             "config.toml": configuration.to_toml(config).encode(),
         },
     )
-    for old in _steps(folder)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    _prune(folder, standing.step)
+
+
+def _prune(folder: Path, step: int) -> None:
+    """Later steps than the one just published are damaged: else the run would have gone on from them."""
+    kept = [p.name for p in _steps(folder) if p.name <= f"step-{step:08d}"][:KEPT]
+    for path in folder.glob("step-*"):
+        name = path.name.removesuffix(checkpoint.FORMER)
+        stands_in = path.name != name and not path.with_name(name).exists()  # killed between the two renames
+        if name not in kept or (path.name != name and not stands_in):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _steps(folder: Path) -> list[Path]:

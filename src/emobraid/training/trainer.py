@@ -191,7 +191,13 @@ class Trainer:
         now.epoch, now.batch, now.loss_sum = now.epoch + 1, 0, 0.0
 
     def _scores(self) -> dict[str, float]:
-        read = predict_split(self.raw_model, self.val, whole_only=True, batch_size=64, device=self.accelerator.device)
+        try:
+            read = predict_split(self.raw_model, self.val, whole_only=True, batch_size=64, device=self.accelerator.device)
+        except ValueError as error:  # the table of predictions refuses what is not finite, and names the row
+            raise NonFiniteLoss(
+                f"validation after step {self.standing.step}: {error}; nothing was overwritten. "
+                "Try a smaller learning_rate"
+            ) from None
         logits = torch.from_numpy(read.logits[read.full])
         labels = torch.from_numpy(read.labels).to(logits.dtype)
         counted = labelled(labels)
@@ -205,7 +211,7 @@ class Trainer:
         }
 
     def _save(self) -> None:
-        self.standing.log_bytes = self.log.bytes
+        self.standing.log_bytes = self.log.sync()
         state.save_standing(self.folder / "resume", self.standing, self.raw_model, self.optimizer, self.config)
 
 

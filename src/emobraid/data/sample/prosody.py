@@ -40,11 +40,11 @@ class Manner(NamedTuple):
 
 MANNERS: Mapping[Emotion, Manner] = {
     Emotion.NEUTRAL: Manner(),
-    Emotion.HAPPY: Manner(4.5, 2.0, -0.5, 1.0, rate=1.12, level=2.0, effort=0.3, spread=0.07),
+    Emotion.HAPPY: Manner(5.0, 2.5, 1.0, 2.5, rate=1.18, level=2.5, effort=0.5, spread=0.13),
     Emotion.SAD: Manner(-2.5, 0.4, -3.5, -2.0, rate=0.72, level=-4.5, effort=-0.7, breath=0.6, pauses=0.3, spread=-0.03),
-    Emotion.ANGRY: Manner(2.5, 1.5, -4.5, -3.0, rate=1.15, level=4.0, effort=1.0, rough=0.8),
+    Emotion.ANGRY: Manner(1.5, 1.5, -5.0, -4.0, rate=1.12, level=4.0, effort=1.0, rough=1.0),
     Emotion.FEAR: Manner(7.0, 0.5, 0.5, 0.5, rate=1.3, level=-1.5, breath=0.35, rough=0.3, tremor=1.0, pauses=0.08),
-    Emotion.SURPRISE: Manner(5.5, 2.0, 2.5, 8.0, rate=0.92, level=1.5, effort=0.1, breath=0.15),
+    Emotion.SURPRISE: Manner(6.0, 1.4, 2.5, 10.0, rate=0.85, level=0.5, effort=-0.2, breath=0.45),
     Emotion.DISGUST: Manner(-1.5, 1.0, -3.5, -4.5, rate=0.78, level=-1.0, effort=0.4, creak=0.9, spread=-0.05),
 }
 

@@ -12,23 +12,22 @@ import numpy as np
 from emobraid.emotions import Emotion
 
 PEOPLE = (
-    "my sister", "my brother", "our neighbour", "the teacher", "my boss", "the doctor", "Anna", "Tom", "Maria", "Samir",
-    "my friend", "the landlord", "our team", "my cousin", "the driver", "grandma", "the new girl", "my flatmate",
+    "my sister", "our neighbour", "the teacher", "my boss", "the doctor", "Anna", "Tom", "Samir", "my friend",
+    "the landlord", "grandma", "my flatmate",
 )  # fmt: skip
 TOPICS = (
-    "the exam", "the move", "the letter", "the dinner", "the trip", "the phone call", "the results", "the new job",
-    "the party", "the old car", "the kitchen", "the interview", "the concert", "the garden", "the long meeting",
-    "the wedding", "the train ride", "the picture", "the match", "the flat",
+    "the exam", "the letter", "the dinner", "the trip", "the phone call", "the new job", "the party", "the old car",
+    "the kitchen", "the concert", "the garden", "the long meeting", "the wedding", "the picture",
 )  # fmt: skip
-TIMES = ("today", "this morning", "last night", "just now", "again", "on Sunday", "at work", "at home", "after lunch")
+TIMES = ("today", "this morning", "last night", "again", "on Sunday", "at work", "after lunch")
 
 FEELINGS: Mapping[str, tuple[str, ...]] = {
-    "happy": ("happy", "glad", "delighted", "thrilled", "so pleased", "over the moon", "cheerful", "full of joy"),
-    "sad": ("sad", "heartbroken", "so lonely", "down", "miserable", "close to tears", "empty inside", "gloomy"),
-    "angry": ("angry", "furious", "so mad", "fed up", "outraged", "boiling", "really annoyed", "livid"),
-    "fear": ("afraid", "scared", "terrified", "frightened", "so nervous", "panicking", "worried sick", "shaking"),
-    "surprise": ("surprised", "amazed", "astonished", "stunned", "speechless", "startled", "so shocked", "baffled"),
-    "disgust": ("disgusted", "sick", "revolted", "nauseous", "repelled", "grossed out", "queasy", "appalled"),
+    "happy": ("happy", "glad", "delighted", "thrilled", "so pleased", "cheerful"),
+    "sad": ("sad", "heartbroken", "lonely", "miserable", "close to tears", "gloomy"),
+    "angry": ("angry", "furious", "so mad", "fed up", "outraged", "annoyed"),
+    "fear": ("afraid", "scared", "terrified", "frightened", "nervous", "so worried"),
+    "surprise": ("surprised", "amazed", "astonished", "stunned", "speechless", "startled"),
+    "disgust": ("disgusted", "sick", "revolted", "nauseous", "grossed out", "queasy"),
     "neutral": ("",),  # has sentences of its own only
 }
 TEMPLATES: Mapping[str, tuple[str, ...]] = {

@@ -37,10 +37,10 @@ class Throat:
         """A speaker's throat; kind 0 is a low voice, 1 a high one, 2 one in between."""
         pitch, formants = ((112, 1.0), (205, 1.16), (155, 1.08))[kind % 3]
         return cls(
-            pitch=pitch * 2 ** (rng.uniform(-2.0, 2.0) / 12),
-            formants=formants * rng.uniform(0.96, 1.04),
-            breath=rng.uniform(0.0, 0.2),
-            effort=rng.uniform(-0.15, 0.15),
+            pitch=pitch * 2 ** (rng.uniform(-1.5, 1.5) / 12),
+            formants=formants * rng.uniform(0.97, 1.03),
+            breath=rng.uniform(0.0, 0.12),
+            effort=rng.uniform(-0.12, 0.12),
             rate=rng.uniform(0.93, 1.07),
         )
 

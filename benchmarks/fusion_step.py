@@ -1,0 +1,177 @@
+"""CPU time of one training step of every fusion, and of `mult` beside a MulT written plainly from its paper.
+
+    python benchmarks/fusion_step.py                 # all rows: long and short sequences, depth 2 and 4
+    python benchmarks/fusion_step.py --quick         # a few seconds, to see that it runs
+    python benchmarks/fusion_step.py --json out.json
+
+A step is: projection of the raw features to width D, fusion, cross-entropy, backward, AdamW. Features are seeded normal
+noise, lengths are uniform in 1..longest, and a batch is padded to its own longest. One thread; the contestants take
+turns in every round, so that a busy machine slows all of them; the fastest and the median round are shown. The ratio
+`plain / mult` is against the FASTEST plain variant that computes the same function as `mult`, which is checked first by
+copying the weights over.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emobraid import fusion
+from emobraid.fusion import FUSIONS, Fused
+from emobraid.fusion.mult import MultFusion
+from emobraid.stream import Stream, pad
+from plain_mult import PlainMult, copy_weights
+
+Shapes = Mapping[str, tuple[int, int]]  # longest, width of the raw features
+
+# the unaligned shapes of the field's published features (CMU-MOSI as used by Tsai et al. 2019)
+LONG: Shapes = {"text": (50, 768), "audio": (375, 5), "video": (500, 20)}
+# what the compact encoders give for an utterance of three seconds
+SHORT: Shapes = {"text": (12, 768), "audio": (38, 5), "video": (12, 20)}
+CLASSES, DROPOUT = 7, 0.1
+
+# name -> what differs from PlainMult's defaults; all compute what `mult` computes, but for dropout on attention weights
+PLAIN: Mapping[str, dict[str, Any]] = {
+    "plain, as a user writes it": {},
+    "plain, no weights returned": {"call": "module"},
+    "plain, nor dropout on them": {"call": "module", "attention_dropout": 0.0},
+    "plain, sdpa by hand": {"call": "sdpa", "attention_dropout": 0.0},
+}
+PAPER: Mapping[str, dict[str, Any]] = {  # the paper's own self-attention, (M - 1) * D wide
+    "paper, as a user writes it": {"wide": True},
+    "paper, sdpa by hand": {"wide": True, "call": "sdpa", "attention_dropout": 0.0},
+}
+
+
+class Size(NamedTuple):
+    """What is timed in one table."""
+
+    shapes: Shapes
+    batch: int
+    width: int
+    depth: int
+    heads: int
+
+
+class Projected(nn.Module):
+    """Raw features to width D, then a fusion: logits (B, C)."""
+
+    def __init__(self, shapes: Shapes, width: int, body: nn.Module) -> None:
+        super().__init__()
+        self.projections = nn.ModuleDict({m: nn.Linear(raw, width) for m, (_, raw) in shapes.items()})
+        self.body = body
+
+    def forward(self, streams: Mapping[str, Stream]) -> Tensor:
+        read = self.body({m: Stream(p(streams[m].values), streams[m].mask) for m, p in self.projections.items()})
+        logits: Tensor = read.logits if isinstance(read, Fused) else read
+        return logits
+
+
+class Contestant:
+    def __init__(self, size: Size, body: nn.Module) -> None:
+        self.model = Projected(size.shapes, size.width, body).train()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), fused=True)
+        self.seconds: list[float] = []
+
+    def step(self, streams: Mapping[str, Stream], labels: Tensor) -> None:
+        started = time.process_time()
+        self.optimizer.zero_grad()
+        F.cross_entropy(self.model(streams), labels).backward()
+        self.optimizer.step()
+        self.seconds.append(time.process_time() - started)
+
+
+def seeded_batch(shapes: Shapes, batch: int, seed: int) -> tuple[dict[str, Stream], Tensor]:
+    """Streams of normal noise with lengths uniform in 1..longest, and labels."""
+    draw = torch.Generator().manual_seed(seed)
+    streams = {}
+    for modality, (longest, raw) in shapes.items():
+        lengths = torch.randint(1, longest + 1, (batch,), generator=draw).tolist()
+        streams[modality] = pad([torch.randn(length, raw, generator=draw) for length in lengths])
+    return streams, torch.randint(CLASSES, (batch,), generator=draw)
+
+
+def difference(size: Size, seed: int) -> float:
+    """Largest difference of logits between `mult` and the plain one with the same weights, dropout off."""
+    modalities, settings = tuple(size.shapes), {"depth": size.depth, "heads": size.heads, "dropout": 0.0}
+    ours = MultFusion(modalities, size.width, CLASSES, **settings)  # type: ignore[arg-type]
+    plain = PlainMult(modalities, size.width, CLASSES, **settings, attention_dropout=0.0)  # type: ignore[arg-type]
+    copy_weights(ours, plain)
+    streams, _ = seeded_batch({m: (longest, size.width) for m, (longest, _) in size.shapes.items()}, size.batch, seed)
+    with torch.no_grad():
+        return float((ours(streams).logits - plain(streams)).abs().max())
+
+
+def contestants(size: Size) -> dict[str, Contestant]:
+    modalities = tuple(size.shapes)
+    settings: dict[str, Any] = {"depth": size.depth, "heads": size.heads, "dropout": DROPOUT}
+    bodies: dict[str, nn.Module] = {
+        name: fusion.build(name, modalities, size.width, CLASSES, **settings) for name in FUSIONS
+    }
+    for name, changed in {**PLAIN, **PAPER}.items():
+        bodies[name] = PlainMult(modalities, size.width, CLASSES, **settings, **changed)
+    return {name: Contestant(size, body) for name, body in bodies.items()}
+
+
+def race(size: Size, rounds: int, seed: int) -> dict[str, list[float]]:
+    """Seconds of CPU of every contestant's steps, one a round, after one step to warm up."""
+    torch.manual_seed(seed)
+    entered = contestants(size)
+    streams, labels = seeded_batch(size.shapes, size.batch, seed)
+    for _ in range(rounds + 1):
+        for contestant in entered.values():
+            contestant.step(streams, labels)
+    return {name: c.seconds[1:] for name, c in entered.items()}
+
+
+def table(size: Size, seconds: Mapping[str, Sequence[float]]) -> str:
+    """Milliseconds a step, and how many times the step of `mult` that is."""
+    shapes = ", ".join(f"{m} {longest}x{raw}" for m, (longest, raw) in size.shapes.items())
+    lines = [
+        f"{shapes}; batch {size.batch}, width {size.width}, depth {size.depth}, {size.heads} heads",
+        f"  {'ms CPU a step':28s} {'fastest':>9s} {'median':>9s} {'/ mult':>7s}",
+    ]
+    mult = min(seconds["mult"])
+    for name, own in seconds.items():
+        lines.append(f"  {name:28s} {min(own) * 1e3:9.1f} {median(own) * 1e3:9.1f} {min(own) / mult:7.2f}")
+    best = min(PLAIN, key=lambda name: min(seconds[name]))
+    medians = median(seconds[best]) / median(seconds["mult"])
+    lines.append(f"  plain / mult = {min(seconds[best]) / mult:.2f} (medians {medians:.2f}) against {best!r}\n")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--depth", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="one round of short sequences, batch 4")
+    parser.add_argument("--json", type=Path, help="write every round's seconds there")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cases: list[tuple[Shapes, int]] = [(SHORT, 4)] if args.quick else [(LONG, 8), (LONG, 32), (SHORT, 16), (SHORT, 32)]
+    rows = []
+    for depth in args.depth[:1] if args.quick else args.depth:
+        for shapes, batch in cases:
+            size = Size(shapes, batch, args.width, depth, args.heads)
+            apart = difference(size, args.seed)
+            if apart > 1e-4:
+                parser.exit(1, f"mult and the plain MulT with the same weights differ by {apart:.1e}\n")
+            seconds = race(size, 1 if args.quick else args.rounds, args.seed)
+            print(table(size, seconds), flush=True)
+            rows.append({**size._asdict(), "shapes": dict(shapes), "difference": apart, "seconds": seconds})
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
