@@ -126,7 +126,7 @@ def killed(
         done = kill_at(process, float(rng.uniform(0, seconds)))
     log = folder / "metrics.jsonl"
     lines = log.read_bytes().count(b"\n") if log.is_file() else 0
-    left = sorted(p.name for p in folder.rglob("*") if p.suffix in (".writing", ".former"))
+    left = sorted(re.sub("-0*", " ", p.name) for p in folder.rglob("*") if p.suffix in (".writing", ".former"))
     return Kill(run, aimed, time.monotonic() - began, lines, ", ".join(left)) if done else None
 
 
@@ -168,7 +168,7 @@ def trial(flags: Sequence[str], out: Path, *, kills: int, seed: int) -> tuple[li
     same: list[bool] = []
     while len(all_kills) < kills:
         count = min(int(rng.integers(1, 4)), kills - len(all_kills))
-        aims = [("any moment", "save")[(len(all_kills) + i) % 2] for i in range(count)]
+        aims = [("any time", "save")[(len(all_kills) + i) % 2] for i in range(count)]
         done, ended = broken_run(len(same), aims, flags, out / f"run{len(same)}", seconds, rng)
         all_kills += done
         same.append(ended == expected)
@@ -176,18 +176,18 @@ def trial(flags: Sequence[str], out: Path, *, kills: int, seed: int) -> tuple[li
 
 
 def show(kills: Sequence[Kill], same: Sequence[bool], console: Console) -> None:
-    table = Table("kill", "run", "aimed at", "after", "log lines", "left half done", "resumed from", "the run's bits")
+    table = Table("kill", "run", "aimed at", "after", "log", "left half done", "resumed from", "bits")
     for number, kill in enumerate(kills, start=1):
         verdict = "same" if same[kill.run] else "DIFFERENT"
         table.add_row(
-            *(str(number), str(kill.run), kill.aimed, f"{kill.after:.2f} s", str(kill.lines)),
+            *(str(number), str(kill.run), kill.aimed, f"{kill.after:.1f} s", str(kill.lines)),
             *(kill.left or "-", kill.resumed, verdict),
         )
     console.print(table)
-    amid = sum(bool(k.left) for k in kills)
+    amid, runs = sum(bool(k.left) for k in kills), {k.run for k in kills}
     console.print(
-        f"{len(kills)} kills in {len(same)} runs, {amid} of them amid a save; "
-        f"{sum(same)} of {len(same)} runs ended with the weights, temperatures and log of the unbroken run"
+        f"{len(kills)} kills in {len(runs)} runs, {amid} of them amid a save; {sum(same[r] for r in runs)} of "
+        f"{len(runs)} runs ended with the weights, temperatures and log of the unbroken run"
     )
 
 

@@ -3,7 +3,8 @@
     python benchmarks/sample_corpus.py DIR [--split val]
 
 Text is TF-IDF with logistic regression; voice is statistics of log-mel bands and pitch, face is HOG of the face crop,
-both with a support vector machine. A missing modality counts as chance alone and as nothing in the sum.
+both with a shrunken linear discriminant whose temperature is fitted on folds of the training split. A missing modality
+adds nothing to a sum; alone it is a guess.
 """
 
 import argparse
@@ -13,21 +14,26 @@ import wave
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
+from cv2.data import haarcascades
 from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 Row = Mapping[str, str]
 Features = NDArray[np.float64]
+CASCADE = haarcascades + "haarcascade_frontalface_default.xml"
 RATE, FFT, HOP, BANDS = 16_000, 512, 160, 32
 
 
@@ -68,7 +74,7 @@ def voice_features(path: Path) -> Features:
 
 def face_features(path: Path) -> Features:
     """HOG of the face crop, its mean and its maximum over every third frame."""
-    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    cascade = cv2.CascadeClassifier(CASCADE)
     hog = cv2.HOGDescriptor((64, 64), (16, 16), (8, 8), (8, 8), 9)
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="gray") for frame in itertools.islice(container.decode(video=0), 0, None, 3)]
@@ -77,19 +83,25 @@ def face_features(path: Path) -> Features:
         boxes = cascade.detectMultiScale(frame, 1.1, minSize=(50, 50))
         if len(boxes):
             x, y, w, h = max(boxes, key=lambda box: box[2])
-            crops.append(hog.compute(cv2.resize(frame[y : y + h, x : x + w], (64, 64))).ravel())
+            crops.append(np.ravel(hog.compute(cv2.resize(frame[y : y + h, x : x + w], (64, 64)))))
     if not crops:
         raise ValueError(f"no face found in {path}")
     return np.concatenate([np.mean(crops, axis=0), np.max(crops, axis=0)])
 
 
-def support_vectors(weight: float) -> CalibratedClassifierCV:
-    machine = make_pipeline(StandardScaler(), SVC(C=weight, gamma="scale"))
-    return CalibratedClassifierCV(machine, method="sigmoid", ensemble=False, cv=5)
+def discriminant(components: int | None) -> ClassifierMixin:
+    """A linear discriminant, of all features or of so many principal components of them."""
+    reduced = [] if components is None else [PCA(components, random_state=0)]
+    linear = make_pipeline(StandardScaler(), *reduced, LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"))
+    return CalibratedClassifierCV(linear, method="temperature", ensemble=False, cv=5)
 
 
 def log_probabilities(
-    train: Sequence[Row], tested: Sequence[Row], column: str, features: Callable[[Sequence[str]], Features], model: object
+    train: Sequence[Row],
+    tested: Sequence[Row],
+    column: str,
+    features: Callable[[Sequence[str]], Any],
+    model: ClassifierMixin,
 ) -> Features:
     """(rows, classes) for `tested`, in the order of the sorted labels; zero where `column` is empty."""
     seen = [row for row in train if row[column]]
@@ -111,11 +123,11 @@ def main() -> None:
         def of_files(extract: Callable[[Path], Features]) -> Callable[[Sequence[str]], Features]:
             return lambda names: np.stack(list(pool.map(extract, [chosen.folder / n for n in names], chunksize=8)))
 
-        text = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=5.0))
+        text = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=20.0, max_iter=1000))
         logs = {
             "text": log_probabilities(train, tested, "text", list, text),
-            "voice": log_probabilities(train, tested, "audio_path", of_files(voice_features), support_vectors(1.0)),
-            "face": log_probabilities(train, tested, "video_path", of_files(face_features), support_vectors(1.0)),
+            "voice": log_probabilities(train, tested, "audio_path", of_files(voice_features), discriminant(None)),
+            "face": log_probabilities(train, tested, "video_path", of_files(face_features), discriminant(80)),
         }
     report(logs, [row["emotion"] for row in tested])
 
@@ -125,7 +137,7 @@ def report(logs: Mapping[str, Features], truth: Sequence[str]) -> None:
     print(f"{'modalities':18} {'accuracy':>8} {'macro-F1':>8}   ({len(truth)} rows, {len(labels)} classes)")
     for size in (1, 2, 3):
         for chosen in itertools.combinations(logs, size):
-            guess = labels[sum(logs[name] for name in chosen).argmax(axis=1)]
+            guess = labels[np.sum([logs[name] for name in chosen], axis=0).argmax(axis=1)]
             scores = accuracy_score(truth, guess), f1_score(truth, guess, average="macro")
             print(f"{' + '.join(chosen):18} {scores[0]:8.3f} {scores[1]:8.3f}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import skimage.data
+from PIL import Image
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
@@ -17,14 +18,18 @@ def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
-def portrait() -> np.ndarray:
-    """(256, 256, 3): the head and shoulders of Eileen Collins (NASA, public domain), her face in the middle."""
-    return np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+def portrait(size: int = 128) -> np.ndarray:
+    """(size, size, 3): the head and shoulders of Eileen Collins (NASA, public domain), her face in the middle."""
+    return resized(skimage.data.astronaut()[:256, 96:352], size)
 
 
-def nobody() -> np.ndarray:
-    """(256, 256, 3): a picture without a face."""
-    return np.ascontiguousarray(skimage.data.coffee()[:256, :256])
+def nobody(size: int = 128) -> np.ndarray:
+    """(size, size, 3): a picture without a face."""
+    return resized(skimage.data.coffee()[:256, :256], size)
+
+
+def resized(image: np.ndarray, size: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((size, size), Image.Resampling.BOX))
 
 
 def wav(samples: np.ndarray, rate: int = 16_000, *, size: int | None = None, kind: str = "<i2") -> bytes:
@@ -111,8 +116,8 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
-def saved(image: "object", kind: str, **options: object) -> bytes:
-    """A Pillow image as the bytes of a file."""
+def saved(image: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """An image as the bytes of a file."""
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)  # type: ignore[attr-defined]
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(buffer, kind, **options)
     return buffer.getvalue()

@@ -151,11 +151,11 @@ def test_a_cut_at_any_file_operation_leaves_a_whole_checkpoint(tmp_path, state):
 
 
 def read_or_none(folder):
-    try:
-        return checkpoint.read(folder)
-    except ValueError as error:
-        assert "no checkpoint here" in str(error)
+    if not any(folder.parent.glob("best*/manifest.json")):
+        with pytest.raises(ValueError, match="no checkpoint here"):
+            checkpoint.read(folder)
         return None
+    return checkpoint.read(folder)
 
 
 @pytest.mark.parametrize("state", ["nothing", "whole"])
@@ -245,15 +245,15 @@ def test_a_damaged_manifest_is_a_value_error_or_changes_nothing(tmp_path):
     checkpoint.publish(folder, files)
     good = (folder / "manifest.json").read_bytes()
     flipped = [flip(good, bit) for bit in range(0, 8 * len(good), 3)]
-    refused = 0
+    refusals = []
     for bad in [*flipped, *(good[:n] for n in range(len(good)))]:
         (folder / "manifest.json").write_bytes(bad)
         try:
             assert checkpoint.read(folder) == files  # a blank became a tab
         except ValueError as error:
-            refused += 1
-            assert str(folder) in str(error)
-    assert refused > len(flipped)
+            refusals.append(str(error))
+    assert len(refusals) > len(flipped)
+    assert all(str(folder) in refusal for refusal in refusals)
 
 
 def flip(content, bit):
@@ -302,13 +302,13 @@ def test_best_model_pth_is_taken_for_the_folder_of_that_stem(tmp_path, model):
     publish_model(model, tmp_path / "best_model")
     assert checkpoint.resolve(tmp_path / "best_model.pth") == tmp_path / "best_model"
     checkpoint.load_model(tmp_path / "best_model.pth")
-    with pytest.raises(ValueError, match="other.pth: there is no model here"):
+    with pytest.raises(ValueError, match=r"other\.pth: there is no model here"):
         checkpoint.resolve(tmp_path / "other.pth")
 
 
 def test_a_resume_state_is_not_taken_for_a_model(tmp_path, model):
     checkpoint.publish(tmp_path / "step-3", {"config.toml": b"", "model.safetensors": b""})
-    with pytest.raises(ValueError, match="step-3: no model to use, calibration.json missing"):
+    with pytest.raises(ValueError, match=r"step-3: no model to use, calibration\.json missing"):
         checkpoint.load_model(tmp_path / "step-3")
 
 

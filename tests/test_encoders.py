@@ -11,11 +11,13 @@ from safetensors.torch import load, save
 from emobraid import encoders
 from emobraid.config import ModelConfig
 from emobraid.encoders import CompactAudio, CompactText, CompactVideo, Features
-from emobraid.encoders.compact import PIECES, mel_filters, word_pieces
+from emobraid.encoders.acoustics import mel_filters
+from emobraid.encoders.compact_text import PIECES, word_pieces
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Batch, Stream, keep_only, pad, subsets
 
 DIM = 16
+SOUND = 64 + 3  # mel bands; pitch, voicing and loudness
 LENGTHS = [6, 0, 3, 1, 9]
 BUILDERS = {
     "text": lambda: CompactText(DIM, buckets=50),
@@ -35,7 +37,12 @@ EACH_JUNK = pytest.mark.parametrize(("name", "junk"), [(n, j) for n, junks in JU
 
 
 def build(name):
-    return BUILDERS[name]().eval()
+    """In evaluation mode, with no weight and no statistic left at its beginning."""
+    encoder = BUILDERS[name]()
+    for value in encoder.state_dict().values():
+        if value.is_floating_point():
+            value += 0.4 * (torch.rand_like(value) - 0.5)
+    return encoder.eval()
 
 
 def draw(name, length):
@@ -43,7 +50,7 @@ def draw(name, length):
     if name == "text":
         return torch.randint(1, 51, (length, PIECES))
     return {
-        "audio": torch.randn(length, 64),
+        "audio": torch.randn(length, SOUND),
         "video": torch.rand(length, 48, 48) * 255,
         "features": torch.randn(length, 7),
     }[name]
@@ -136,6 +143,13 @@ def test_what_was_there_is_there_afterwards_and_nothing_else(name):
 
 
 @EVERY
+@pytest.mark.parametrize("lengths", [[1], [0, 1], [3]], ids=str)
+def test_a_batch_with_one_utterance_can_be_trained_on(name, lengths):
+    encoder = build(name).train()
+    assert all(g.isfinite().all() for g in gradients(encoder, batch(name, lengths)).values())
+
+
+@EVERY
 @pytest.mark.parametrize("steps", [0, 4])
 def test_a_batch_without_this_modality_comes_back_empty(name, steps):
     encoder = build(name)
@@ -150,7 +164,7 @@ def test_a_batch_without_this_modality_comes_back_empty(name, steps):
 @pytest.mark.parametrize("name", ["video", "features"])
 def test_a_hole_is_as_if_the_step_had_never_been_there(name):
     encoder, stream = build(name), batch(name, [6, 6])
-    kept = torch.tensor([True, False, False, True, True, False])
+    kept = torch.tensor([False, True, False, True, True, True])
     holed = Stream(stream.values, stream.mask & kept)
     assert_same(encoder(holed), encoder(Stream(stream.values[:, kept], stream.mask[:, kept])))
 
@@ -276,40 +290,79 @@ def test_the_order_of_words_is_read():
 # audio
 
 
-def test_sound_becomes_64_bands_a_hop():
+def noise(samples):
+    return np.random.default_rng(0).normal(size=samples)
+
+
+def tone(hertz, samples=8_000):
+    return np.sin(2 * np.pi * hertz * np.arange(samples) / 16_000)
+
+
+def test_sound_becomes_one_frame_a_hop():
     window, hop = CompactAudio.WINDOW, CompactAudio.HOP
     for samples, frames in ((16_000, 1 + (16_000 - window) // hop), (window + hop - 1, 1), (window + hop, 2)):
-        assert CompactAudio(DIM).prepare(np.zeros(samples, np.float32)).shape == (frames, 64)
+        assert CompactAudio(DIM).prepare(noise(samples)).shape == (frames, SOUND)
 
 
-def test_silence_is_the_floor_of_the_logarithm():
-    assert CompactAudio(DIM).prepare(np.zeros(600)).unique().tolist() == pytest.approx([math.log(1e-6)])
+def test_silence_is_one_finite_floor_under_every_sound():
+    (floor,) = CompactAudio(DIM).prepare(np.zeros(600))[:, :64].unique()
+    assert floor.isfinite()
+    assert CompactAudio(DIM).prepare(noise(600))[:, :64].min() > floor
+
+
+def test_silence_around_a_sound_is_left_out():
+    silence = np.zeros(8_192)
+    alone = CompactAudio(DIM).prepare(noise(8_192))
+    framed = CompactAudio(DIM).prepare(np.concatenate([silence, noise(8_192), silence]))
+    # frames that reach over an edge hear some of the sound
+    assert len(alone) <= len(framed) <= len(alone) + 2
 
 
 @pytest.mark.parametrize("samples", [1, 100, 512])
 def test_a_sound_shorter_than_a_window_is_one_frame(samples):
     prepared = CompactAudio(DIM).prepare(np.ones(samples, np.float32))
-    assert prepared.shape == (1, 64)
+    assert prepared.shape == (1, SOUND)
     assert prepared.isfinite().all()
 
 
 def test_no_sound_is_length_zero():
-    assert CompactAudio(DIM).prepare(np.zeros(0, np.float32)).shape == (0, 64)
+    assert CompactAudio(DIM).prepare(np.zeros(0, np.float32)).shape == (0, SOUND)
 
 
 @pytest.mark.parametrize("hertz", [200, 1_000, 4_000])
 def test_a_tone_is_loudest_in_the_band_around_it(hertz):
-    wave = np.sin(2 * np.pi * hertz * np.arange(8_000) / 16_000)
-    loudest = CompactAudio(DIM).prepare(wave)[5].argmax().item()
+    loudest = CompactAudio(DIM).prepare(tone(hertz))[5, :64].argmax().item()
     # centres lie evenly in mel between 50 Hz and 7.6 kHz, 64 of them and two edges
     low, high, mel = (2595 * math.log10(1 + f / 700) for f in (50, 7_600, hertz))
     assert loudest == pytest.approx((mel - low) / (high - low) * 65 - 1, abs=1)
 
 
-def test_twice_the_amplitude_is_four_times_the_energy():
-    wave = np.random.default_rng(0).normal(size=2_000)
-    quiet, loud = CompactAudio(DIM).prepare(wave), CompactAudio(DIM).prepare(2 * wave)
-    torch.testing.assert_close(loud - quiet, torch.full_like(quiet, math.log(4)), rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("hertz", [100, 150, 220, 400])
+def test_pitch_is_counted_in_octaves_from_150_hz(hertz):
+    octaves, voicing, _ = CompactAudio(DIM).prepare(tone(hertz))[5:-5, 64:].T
+    # lags are whole samples: at 400 Hz one of 40 is 1/28 of an octave
+    assert octaves.tolist() == pytest.approx([math.log2(hertz / 150)] * len(octaves), abs=0.03)
+    assert voicing.min() > 0.8
+
+
+@pytest.mark.parametrize("hertz", [90, 180, 330])
+def test_overtones_do_not_move_the_pitch_by_octaves(hertz):
+    voice = sum(tone(hertz * n) / n for n in range(1, 9)) + 0.1 * noise(8_000)
+    octaves = CompactAudio(DIM).prepare(voice)[5:-5, 64]
+    assert octaves.tolist() == pytest.approx([math.log2(hertz / 150)] * len(octaves), abs=0.04)
+
+
+def test_noise_has_no_pitch():
+    octaves, voicing, _ = CompactAudio(DIM).prepare(noise(16_000))[:, 64:].T
+    assert voicing.median() == 0
+    assert not octaves[voicing == 0].any()
+
+
+def test_twice_the_amplitude_is_four_times_the_energy_and_the_same_pitch():
+    change = CompactAudio(DIM).prepare(2 * noise(2_000)) - CompactAudio(DIM).prepare(noise(2_000))
+    expected = torch.full_like(change, math.log(4))
+    expected[:, 64:66] = 0
+    torch.testing.assert_close(change, expected, rtol=1e-2, atol=1e-2)
 
 
 def test_every_mel_band_hears_something():
@@ -319,17 +372,25 @@ def test_every_mel_band_hears_something():
     assert filters.max() <= 1
 
 
-def test_audio_statistics_are_a_mean_a_band_and_one_scale_from_training_frames():
+def test_audio_statistics_come_from_training_frames_and_leave_pitch_and_voicing():
     encoder = CompactAudio(DIM)
-    encoder.fit([torch.zeros(1, 64), torch.full((3, 64), 4.0), torch.zeros(0, 64)])
-    # frames 0, 4, 4, 4: mean 3; sum of squares 9 + 3 = 12 a band, over 4 * 64 - 1
-    torch.testing.assert_close(encoder.mean, torch.full((64,), 3.0))
-    torch.testing.assert_close(encoder.scale, torch.full((64,), math.sqrt(12 * 64 / 255)))
+    encoder.fit([torch.zeros(1, SOUND), torch.full((3, SOUND), 4.0), torch.zeros(0, SOUND)])
+    # frames 0, 4, 4, 4: mean 3; sum of squares 9 + 3 = 12 a band, over 4 * 64 - 1 for all bands, over 3 for loudness
+    torch.testing.assert_close(encoder.mean, torch.tensor([3.0] * 64 + [0, 0, 3]))
+    torch.testing.assert_close(encoder.scale, torch.tensor([math.sqrt(12 * 64 / 255)] * 64 + [1, 1, 2]))
 
 
-def test_audio_goes_down_to_an_eighth_of_its_frames():
+@pytest.mark.parametrize("frames", [[], [torch.ones(1, SOUND)], [torch.ones(5, SOUND)]])
+def test_audio_statistics_of_hardly_anything_are_usable(frames):
+    encoder = CompactAudio(DIM)
+    encoder.fit(frames)
+    assert encoder.mean.isfinite().all()
+    assert (encoder.scale > 0).all()
+
+
+def test_audio_goes_down_to_an_eighth_of_its_frames_beside_a_position_for_the_whole():
     out = build("audio")(batch("audio", [100, 9, 8, 1]))
-    assert out.mask.sum(dim=1).tolist() == [13, 2, 1, 1]
+    assert out.mask.sum(dim=1).tolist() == [1 + 13, 1 + 2, 1 + 1, 1 + 1]
 
 
 # video
@@ -500,5 +561,5 @@ def test_a_training_step_in_half_precision_has_finite_gradients(model):
 
 
 def test_a_model_fits_its_encoders_on_prepared_inputs(model):
-    model.fit_inputs({"text": [], "audio": [torch.full((2, 64), 3.0)], "video": []})
-    assert model.encoders["audio"].mean.tolist() == [3.0] * 64
+    model.fit_inputs({"text": [], "audio": [torch.full((2, SOUND), 3.0)], "video": []})
+    assert model.encoders["audio"].mean[:64].tolist() == [3.0] * 64

@@ -28,9 +28,13 @@ COUNTS = pytest.mark.parametrize("count", range(1, len(NAMES) + 1))
 EVERY = pytest.mark.parametrize("name", FUSIONS)
 
 
+def build(name, count, *, depth=None, seed=0):
+    """A fusion in evaluation mode, one or two layers deep, none of whose weights is at its initial zero."""
+    return _build(name, count, depth or 1 + count % 2, seed)
+
+
 @cache
-def build(name, count, *, depth=2, seed=0):
-    """A fusion in evaluation mode, none of whose weights is at its initial zero."""
+def _build(name, count, depth, seed):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = fusion.build(name, NAMES[:count], DIM, CLASSES, depth=depth, heads=2, dropout=0.3)
@@ -125,7 +129,7 @@ def test_batch_mates_and_what_they_lack_do_not_matter(name, count, random_stream
 
 
 @EVERY
-@COUNTS
+@pytest.mark.parametrize("count", [1, 3])
 def test_rows_in_another_order_give_the_same_in_that_order(name, count, streams):
     made, batch, order = build(name, count), first(streams, count), torch.tensor([3, 1, 4, 0, 2])
     assert_same(made({m: s.rows(order) for m, s in batch.items()}), made(batch), rows=order)
@@ -178,7 +182,7 @@ def test_every_weight_learns_where_everything_is_there(name, count, random_strea
 
 
 @EVERY
-@COUNTS
+@pytest.mark.parametrize("count", [1, 3])
 def test_saved_and_loaded_it_reads_the_same(name, count, streams):
     made, other, batch = build(name, count), build(name, count, seed=1), first(streams, count)
     expected = made(batch)
@@ -189,14 +193,14 @@ def test_saved_and_loaded_it_reads_the_same(name, count, streams):
 
 
 @EVERY
-@COUNTS
+@pytest.mark.parametrize("count", [2, 4])
 def test_the_order_of_the_streams_does_not_matter(name, count, streams):
     made, batch = build(name, count), first(streams, count)
     assert_same(made(dict(reversed(batch.items()))), made(batch))
 
 
 @EVERY
-@COUNTS
+@pytest.mark.parametrize("count", [1, 3])
 def test_a_masked_step_in_the_middle_is_not_read(name, count, random_stream):
     made, batch = build(name, count), {m: random_stream([5, 4], dim=DIM) for m in NAMES[:count]}
     for s in batch.values():
@@ -209,15 +213,14 @@ def test_a_masked_step_in_the_middle_is_not_read(name, count, random_stream):
 @COUNTS
 def test_a_hole_is_as_if_the_step_had_never_been_there(name, count, random_stream):
     made, batch = build(name, count), {m: random_stream([6, 6], dim=DIM) for m in NAMES[:count]}
-    kept = torch.tensor([True, False, False, True, True, False])
+    kept = torch.tensor([False, True, False, True, True, True])
     holed = {m: Stream(s.values, s.mask & kept) for m, s in batch.items()}
     closed = {m: Stream(s.values[:, kept], s.mask[:, kept]) for m, s in batch.items()}
     assert_same(made(holed), made(closed))
 
 
 @EVERY
-@COUNTS
-@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize(("count", "depth"), [(1, 3), (1, 2), (2, 1), (3, 2), (4, 1)])
 def test_what_comes_out_has_the_promised_shapes(name, count, depth, streams):
     read = build(name, count, depth=depth)(first(streams, count))
     assert read.logits.shape == (BATCH, CLASSES)

@@ -297,7 +297,7 @@ def test_mult_gives_each_directed_pair_its_own_weights(full):
     for index, target in enumerate(NAMES):
         for lane in range(2):
             block = made.targets[target].cross[0]
-            for module in (block.query, block.out, block.widen, block.narrow):
+            for module in (block.query, block.narrow):
                 kept = module.weight[lane].clone()
                 module.weight[lane] += 0.5
                 after = made(full).embeddings

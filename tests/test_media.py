@@ -44,7 +44,7 @@ def reader() -> Iterator[MediaReader]:
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory) -> Iterator[MediaReader]:
     """A reader with tight limits, for tests that cost it its child."""
-    with MediaReader(limits=Limits(seconds=20, deadline=2.0, memory=24 << 20)) as reader:
+    with MediaReader(limits=Limits(seconds=20, deadline=1.5, memory=24 << 20)) as reader:
         reader.audio(put(tmp_path_factory.mktemp("victim"), "a.wav", made.wav(made.tone(0.1, 16_000))))
         yield reader
 
@@ -201,7 +201,7 @@ def test_a_declared_length_over_the_limit_is_refused(reader, tmp_path):
 
 def test_an_undeclared_length_is_counted_while_decoding(victim, tmp_path):
     bomb = made.flac(tmp_path / "a.flac", 21, claimed=0)
-    assert bomb.stat().st_size < 10_000
+    assert bomb.stat().st_size < 12_000
     with pytest.raises(MediaError, match=r"a\.flac: longer than the limit of 20\.0 s"):
         victim.audio(bomb)
 
@@ -209,7 +209,7 @@ def test_an_undeclared_length_is_counted_while_decoding(victim, tmp_path):
 def test_a_video_over_the_limit_is_refused_even_without_a_declared_length(reader, tmp_path):
     options = {"live": "1"}
     stamps = [0, 1000, 700_000]
-    images = [made.nobody()[:64, :64]] * 3
+    images = [made.nobody(64)] * 3
     path = tmp_path / "a.webm"
     made.write_video(path, images, codec="libvpx", container="webm", options=options, stamps=stamps)
     with pytest.raises(MediaError, match="longer than the limit of 10 min"):
@@ -228,13 +228,13 @@ def test_a_picture_larger_than_the_limit_is_refused(reader, tmp_path):
 
 def test_a_video_larger_than_the_limit_is_refused(tmp_path):
     path = made.write_video(tmp_path / "a.mp4", [made.nobody()] * 2)
-    words = r"256 x 256 pixels, the limit is 0\.05 megapixels"
-    request = {"pixels": 50_000, "seconds": 10, "memory": 1 << 30, "faces": {"max_frames": 2}}
+    words = r"128 x 128 pixels, the limit is 0\.01 megapixels"
+    request = {"pixels": 10_000, "seconds": 10, "memory": 1 << 30, "faces": {"max_frames": 2}}
     with path.open("rb", buffering=0) as file, pytest.raises(decoding.Refused, match=words):
         decoding.look(file, request, decoding.haar())
     with pytest.raises(decoding.Refused, match=words):  # where the header promised less
-        decoding.refuse_large(av.VideoFrame(256, 256, "yuv420p"), 50_000)
-    with MediaReader(limits=Limits(pixels=50_000)) as small, pytest.raises(MediaError, match=f"frames: {words}"):
+        decoding.refuse_large(av.VideoFrame(128, 128, "yuv420p"), 10_000)
+    with MediaReader(limits=Limits(pixels=10_000)) as small, pytest.raises(MediaError, match=f"frames: {words}"):
         small.frames_to_faces(made.nobody()[None], np.zeros(1), max_frames=1, size=16)
 
 
@@ -248,7 +248,7 @@ def test_decoding_for_longer_than_the_deadline_is_an_error(tmp_path):
 
 
 def test_a_file_that_needs_too_much_memory_is_an_error_and_the_next_file_works(victim, tmp_path, short):
-    path = put(tmp_path, "a.png", made.saved(Image.new("RGB", (2500, 2500)), "PNG"))
+    path = put(tmp_path, "a.png", made.saved(Image.new("RGB", (2500, 2500))))
     with pytest.raises(MediaError, match=r"a\.png: .* needs more than 24 MB"):
         victim.faces(path, max_frames=1, size=16)
     assert len(victim.audio(short).samples) == 1600
@@ -369,23 +369,15 @@ def test_faces_come_at_even_times_with_the_sound_of_the_clip(reader, tmp_path):
 
 
 def test_the_crop_is_a_square_around_the_face(reader, tmp_path):
-    picture = made.portrait()
-    crop = reader.faces(
-        put(tmp_path, "a.png", made.saved(Image.fromarray(picture), "PNG")), max_frames=1, size=64
-    ).crops
-    # her eyes and mouth, seen in the picture, lie at y = 105 and 135; x = 112 and 144: the crop holds just that part
-    side = 128
-    offsets = [(y, x) for y in range(20, 100, 8) for x in range(20, 110, 8)]
-    errors = [
-        np.abs(
-            np.asarray(Image.fromarray(picture[y : y + side, x : x + side]).resize((64, 64))).astype(int) - crop[0]
-        ).mean()
-        for y, x in offsets
-    ]
-    y, x = offsets[int(np.argmin(errors))]
-    assert min(errors) < 20
-    assert y < 105 < 135 < y + side
-    assert x < 112 < 144 < x + side
+    picture = made.portrait(256)
+    crop = reader.faces(put(tmp_path, "a.png", made.saved(picture)), max_frames=1, size=126).crops[0]
+    # the detector sees her face in 97 pixels from (79, 66), so with 15 % on every side, in 126 from about (64, 52)
+    places = [(y, x) for y in range(48, 57) for x in range(60, 69)]
+    errors = [np.abs(picture[y : y + 126, x : x + 126].astype(int) - crop).mean() for y, x in places]
+    assert min(errors) == 0
+    y, x = places[int(np.argmin(errors))]
+    assert y < 105 < 135 < y + 126  # her eyes and her mouth
+    assert x < 112 < 144 < x + 126
 
 
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
@@ -426,7 +418,7 @@ def test_every_exif_orientation_gives_the_upright_face(reader, tmp_path, orienta
     path = put(tmp_path, "a.png", stored)
     with Image.open(path) as picture:
         assert np.array_equal(np.asarray(ImageOps.exif_transpose(picture)), made.portrait())
-    want = reader.faces(put(tmp_path, "b.png", made.saved(upright, "PNG")), max_frames=1, size=48)
+    want = reader.faces(put(tmp_path, "b.png", made.saved(upright)), max_frames=1, size=48)
     got = reader.faces(path, max_frames=1, size=48)
     assert np.array_equal(want.crops, got.crops)
     jpeg = made.saved(upright.transpose(ORIENTATIONS[orientation]), "JPEG", exif=exif, quality=95)
@@ -438,9 +430,9 @@ def test_every_exif_orientation_gives_the_upright_face(reader, tmp_path, orienta
 def test_a_grey_picture_of_any_depth_gives_the_same_crop_as_8_bits(reader, tmp_path, kind):
     grey = Image.fromarray(made.portrait()).convert("L")
     deep = np.asarray(grey).astype(np.uint16) * 257
-    other = {"16-bit": Image.fromarray(deep), "alpha": grey.convert("LA"), "palette": grey.convert("P")}[kind]
-    want = reader.faces(put(tmp_path, "a.png", made.saved(grey, "PNG")), max_frames=1, size=48)
-    audio, got = reader.both(put(tmp_path, "b.png", made.saved(other, "PNG")), max_frames=1, size=48)
+    other = {"16-bit": deep, "alpha": grey.convert("LA"), "palette": grey.convert("P")}[kind]
+    want = reader.faces(put(tmp_path, "a.png", made.saved(grey)), max_frames=1, size=48)
+    audio, got = reader.both(put(tmp_path, "b.png", made.saved(other)), max_frames=1, size=48)
     assert len(got.crops) == 1
     assert got.times.tolist() == [0.0]
     assert np.abs(want.crops.astype(int) - got.crops).max() <= 1
@@ -463,7 +455,7 @@ def test_a_browser_recording_without_a_duration_is_read(reader, tmp_path, contai
 
 def test_frames_are_chosen_by_time_and_not_by_number(reader, tmp_path):
     stamps = [0, 10, 20, 30, 40, 50, 60, 70, 1000, 2000, 3000, 4000]  # ms: a burst, then one a second
-    images = [made.portrait()[::2, ::2]] * len(stamps)
+    images = [made.portrait()] * len(stamps)
     path = tmp_path / "a.webm"
     made.write_video(path, images, codec="libvpx", container="webm", stamps=stamps)
     times = reader.faces(path, max_frames=4, size=16).times
@@ -506,9 +498,9 @@ def test_passing_over_pictures_changes_no_picture(tmp_path):
 
 def test_many_large_frames_are_kept_within_the_memory(tmp_path):
     path = made.write_video(tmp_path / "a.mp4", [made.portrait()] * 4)
-    images, _, _ = pictures(path, 4, memory=4 * 4 * 3 * 128 * 128)
-    assert [image.shape for image in images] == [(128, 128, 3)] * 4
-    assert np.abs(images[0].astype(int) - np.asarray(Image.fromarray(made.portrait()).reduce(2))).mean() < 5
+    images, _, _ = pictures(path, 4, memory=4 * 4 * 3 * 64 * 64)
+    assert [image.shape for image in images] == [(64, 64, 3)] * 4
+    assert np.abs(images[0].astype(int) - made.portrait(64)).mean() < 5
 
 
 @pytest.mark.parametrize("image", [np.zeros((96, 96, 3), np.uint8), made.nobody()], ids=["black", "coffee"])
@@ -526,7 +518,7 @@ def test_a_face_that_leaves_is_read_while_it_is_there(reader, tmp_path):
 
 
 def test_of_two_faces_the_larger_is_followed(reader, tmp_path):
-    large = made.portrait()
+    large = made.portrait(256)
     small = np.asarray(Image.fromarray(large).resize((160, 160)))
     scenes = []
     for step in range(12):  # the large one moves from left to right over the small one's height
@@ -542,9 +534,9 @@ def test_of_two_faces_the_larger_is_followed(reader, tmp_path):
 
 
 def test_a_picture_that_is_a_tight_crop_of_a_face_is_found(reader, tmp_path):
-    tight = made.portrait()[70:152, 82:164]
+    tight = made.portrait(256)[70:152, 82:164]
     assert not len(decoding.haar()(tight, decoding.SMALLEST_FACE))
-    path = put(tmp_path, "a.png", made.saved(Image.fromarray(tight), "PNG"))
+    path = put(tmp_path, "a.png", made.saved(tight))
     assert len(reader.faces(path, max_frames=1, size=48).crops) == 1
 
 
@@ -557,7 +549,7 @@ def test_a_crop_beyond_the_edge_repeats_the_last_pixels():
 
 def test_frames_in_memory_give_the_same_faces_as_a_file(reader, tmp_path):
     picture = made.portrait()
-    path = put(tmp_path, "a.png", made.saved(Image.fromarray(picture), "PNG"))
+    path = put(tmp_path, "a.png", made.saved(picture))
     want = reader.faces(path, max_frames=1, size=48).crops
     got = reader.frames_to_faces(np.stack([picture] * 4), np.array([3.0, 1.0, 2.0, 4.0]), max_frames=2, size=48)
     assert got.times.tolist() == [2.0, 4.0]
@@ -576,7 +568,7 @@ def test_a_missing_track_is_told_apart_from_a_damaged_file(reader, tmp_path):
 def test_a_cover_picture_is_no_video(reader, tmp_path):
     # an ID3 tag with a picture of a face, before silence in MP3
     sound = made.write_sound(tmp_path / "a.mp3", made.tone(0.5, 16_000)[None], 16_000, "libmp3lame").read_bytes()
-    picture = b"\x00image/jpeg\x00\x03\x00" + made.saved(Image.fromarray(made.portrait()), "JPEG")
+    picture = b"\x00image/jpeg\x00\x03\x00" + made.saved(made.portrait(), "JPEG")
     frame = b"APIC" + len(picture).to_bytes(4, "big") + b"\0\0" + picture
     size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
     audio, faces = reader.both(put(tmp_path, "b.mp3", b"ID3\x03\0\0" + size + frame + sound), max_frames=2, size=16)
@@ -605,7 +597,7 @@ def test_an_mp4_without_its_index_is_damaged(reader, tmp_path):
 
 
 def test_damage_gives_a_reading_or_one_clear_error(reader, tmp_path):
-    path = made.write_video(tmp_path / "a.mp4", [made.portrait()[::2, ::2]] * 4, sound=made.tone(0.4, 48_000))
+    path = made.write_video(tmp_path / "a.mp4", [made.portrait()] * 4, sound=made.tone(0.4, 48_000))
     whole, rng = path.read_bytes(), np.random.default_rng(0)
     errors = []
     for turn in range(16):
@@ -639,7 +631,7 @@ def test_a_child_that_is_killed_costs_one_file(victim, short):
 def test_a_child_that_hangs_is_replaced(victim, short):
     child = child_of(victim, short)
     child.suspend()
-    with pytest.raises(MediaError, match=r"short\.wav: decoding took more than 2 s"):
+    with pytest.raises(MediaError, match=r"short\.wav: decoding took more than 1\.5 s"):
         victim.audio(short)
     assert not child.is_running()
     assert len(victim.audio(short).samples) == 1600
@@ -676,7 +668,7 @@ def test_a_reader_that_is_forgotten_leaves_no_child(short):
 
 
 def test_a_parent_that_is_killed_leaves_no_child(tmp_path):
-    path = made.flac(tmp_path / "a.flac", 590, claimed=0)
+    path = made.flac(tmp_path / "a.flac", 60, claimed=0)
     script = f"""
 import psutil
 from pathlib import Path

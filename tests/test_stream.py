@@ -10,6 +10,11 @@ def of_lengths(*lengths):
     return pad([torch.arange(1.0, n + 1)[:, None] for n in lengths])
 
 
+def everyone(count):
+    """Many utterances of one step."""
+    return Stream(torch.zeros(count, 1, 1), torch.ones(count, 1, dtype=torch.bool))
+
+
 def test_padding_lays_unequal_sequences_side_by_side():
     stream = pad([torch.tensor([[1.0, 2.0]]), torch.zeros(0, 2), torch.tensor([[3.0, 4.0], [5.0, 6.0]])])
     assert stream.mask.tolist() == [[True, False], [False, False], [True, True]]
@@ -85,13 +90,13 @@ def test_modality_dropout_always_leaves_one_that_was_there():
 
 
 def test_modality_dropout_spares_each_modality_about_equally_often():
-    streams = {m: of_lengths(*[1] * 3000) for m in ("text", "audio", "video")}
+    streams = {m: everyone(3000) for m in ("text", "audio", "video")}
     spared = present(drop_modalities(streams, 0.999, torch.Generator().manual_seed(2))).float().mean(dim=0)
     assert spared.tolist() == pytest.approx([1 / 3] * 3, abs=0.05)
 
 
 def test_modality_dropout_hides_at_its_rate():
-    streams = {m: of_lengths(*[1] * 4000) for m in ("text", "audio", "video")}
+    streams = {m: everyone(4000) for m in ("text", "audio", "video")}
     there = present(drop_modalities(streams, 0.3, torch.Generator().manual_seed(3))).float().mean(dim=0)
     # hidden with 0.3, less a third of the 0.3^3 = 0.027 of rows where all would go and one is spared
     assert there.tolist() == pytest.approx([0.7 + 0.027 / 3] * 3, abs=0.025)
@@ -117,7 +122,7 @@ def test_modality_dropout_keeps_values_and_the_rest_of_the_mask():
 
 
 def test_the_same_seed_drops_the_same_modalities():
-    streams = {m: of_lengths(*[1] * 50) for m in ("text", "audio", "video")}
+    streams = {m: everyone(50) for m in ("text", "audio", "video")}
     first, again, other = (
         present(drop_modalities(streams, 0.5, torch.Generator().manual_seed(seed))) for seed in (6, 6, 7)
     )

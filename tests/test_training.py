@@ -261,7 +261,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_named_and_overwrites_noth
         return {**losses, "classification": losses["classification"] * NAN}
 
     monkeypatch.setattr(training, "weighted_losses", broken)
-    with pytest.raises(NonFiniteLoss, match="loss nan, .* at step 4 .* nothing was overwritten") as stop:
+    with pytest.raises(NonFiniteLoss, match=r"loss nan, .* at step 4 .* nothing was overwritten") as stop:
         run(feature_config(corpus, num_epochs=2, save_every=1), tmp_path / "run")
     assert ", ".join(batches[4]) in str(stop.value)
     assert "\n" not in str(stop.value)
@@ -282,7 +282,7 @@ def test_an_infinite_gradient_stops_as_well(tmp_path, corpus, monkeypatch):
 
 
 def test_weights_that_explode_in_the_last_step_of_an_epoch_are_met_in_validation_and_not_kept(tmp_path, corpus):
-    with pytest.raises(NonFiniteLoss, match="validation after step 1: the logits of 'val-2' .* not finite"):
+    with pytest.raises(NonFiniteLoss, match=r"validation after step 1: the logits of 'val-2' .* not finite"):
         run(feature_config(corpus, learning_rate=1e30, batch_size=24), tmp_path / "run")
     assert [p.name for p in (tmp_path / "run" / "resume").iterdir()] == ["step-00000000"]
     assert not (tmp_path / "run" / "best_model").exists()
@@ -291,7 +291,7 @@ def test_weights_that_explode_in_the_last_step_of_an_epoch_are_met_in_validation
 def test_a_split_without_labels_is_refused_before_anything_is_written(tmp_path):
     data = feature_corpus(tmp_path / "data")
     corpora.write_table(data / "val.csv", [["", "arrays.npz#audio[0]", "", ""]])
-    with pytest.raises(ValueError, match="val.csv has no labelled row"):
+    with pytest.raises(ValueError, match=r"val\.csv has no labelled row"):
         run(feature_config(data), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -287,9 +287,11 @@ def _parse(spec: type, args: list[str], prog: str) -> Any:
         if not stop.code:
             raise
         raise ValueError(_first_panel(told.getvalue()) or "the command line was not understood") from None
-    if unknown:
+    # flags of a later version's mode: that the mode is missing says more
+    if unknown and getattr(parsed, "mode", "standard") == "standard":
         flags = [f"--{name}" for name in _flag_names(spec)]
-        raise ValueError(f"unknown option {unknown[0]!r}{nearest(unknown[0].replace('-', '_'), flags)}".rstrip(","))
+        typed = unknown[0].partition("=")[0]
+        raise ValueError(f"unknown option {typed!r}{nearest('--' + typed.lstrip('-').replace('-', '_'), flags)}")
     return parsed
 
 

@@ -34,11 +34,6 @@ def positions(length: int, dim: int, *, like: Tensor) -> Tensor:
     return table.to(like.dtype)
 
 
-def masked_mean(stream: Stream) -> Tensor:
-    """(B, D) mean over real positions, zero where there are none."""
-    return stream.blanked().values.sum(dim=1) / stream.mask.sum(dim=1, keepdim=True).clamp(min=1)
-
-
 class FeedForward(nn.Sequential):
     """Two linear layers with GELU and dropout, four times as wide inside."""
 

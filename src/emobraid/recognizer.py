@@ -18,9 +18,13 @@ from emobraid.config import Config
 from emobraid.data.csv import Cell, Sample
 from emobraid.data.preparer import CROP, Input, Preparer
 from emobraid.emotions import LabelSpace
-from emobraid.media import MediaReader
+from emobraid.media import SAMPLE_RATE, MediaReader
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Stream, pad, subsets
+
+# the same bounds as for files, which are measured in the decoder process
+SILENCE = 10 ** (-70 / 20)  # root mean square, full scale = 1
+SHORTEST = 0.025  # seconds
 
 
 class NothingToRead(ValueError):
@@ -64,6 +68,13 @@ def shapley(value: Mapping[frozenset[str], float], players: tuple[str, ...]) -> 
         weigh = {s: factorial(len(s)) * factorial(size - len(s) - 1) / factorial(size) for s in rest}
         shares[player] = sum(weigh[s] * (value[s | {player}] - value[s]) for s in rest)
     return shares
+
+
+def unheard(samples: np.ndarray) -> str:
+    """Why there is nothing to hear in samples (N,), in the words for files; empty when there is."""
+    if len(samples) < SHORTEST * SAMPLE_RATE:
+        return f"too short ({1000 * len(samples) / SAMPLE_RATE:.0f} ms)"
+    return "silent" if samples.std(dtype=np.float64) < SILENCE else ""
 
 
 class Recognizer:
@@ -111,7 +122,9 @@ class Recognizer:
                 raise ValueError(f"this model reads {', '.join(self.model.config.modalities)}, not {modality}")
         from_video = sound and audio is None and video is not None and not isinstance(video, np.ndarray)
         arrays = {m: v for m, v in given.items() if isinstance(v, np.ndarray)}
-        cells: dict[str, Cell] = {m: None if m in arrays else self._cell(m, given[m]) for m in self.model.config.modalities}
+        cells: dict[str, Cell] = {
+            m: None if m in arrays else self._cell(m, given[m]) for m in self.model.config.modalities
+        }
         sample = Sample(id="", group="", cells=cells, sound_from_video=from_video, label=None)
         inputs = self.preparer.sample(sample) | {m: self._array(m, v) for m, v in arrays.items()}
         return self.read(inputs)
@@ -127,9 +140,13 @@ class Recognizer:
 
     def _array(self, modality: str, value: np.ndarray) -> Input:
         encoder = self.model.by_modality()[modality]
+        if getattr(self.config.model, f"{modality}_encoder") == "features":
+            return Input(encoder.prepare(value))
         if modality == "audio":
-            if value.ndim != 1:
-                raise ValueError(f"audio samples must have shape (N,), got {value.shape}")
+            if value.ndim != 1 or not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value).all():
+                raise ValueError(f"audio must be finite float samples (N,) in -1..1, got {value.dtype} {value.shape}")
+            if reason := unheard(value):
+                return Input(encoder.absent(), reason)
             return Input(encoder.prepare(value))
         times = np.arange(len(value), dtype=np.float32)
         faces = self.reader.frames_to_faces(value, times, max_frames=self.preparer.max_frames, size=CROP)

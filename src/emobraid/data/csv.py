@@ -92,7 +92,7 @@ class BadRow:
 
 
 def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bool) -> Iterator[Sample | BadRow]:
-    columns = {m: column(m, config) for m in config.modalities}
+    columns: dict[str, str] = {m: column(m, config) for m in config.modalities}
     labels = LabelSpace(config.labels)
     sound_from_video = False
     for number, (line, row) in enumerate(_records(path)):
@@ -102,7 +102,9 @@ def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bo
             _check_columns(path, list(row), columns, labelled=labelled, sound_from_video=sound_from_video)
         name = row.get("id") or f"{path.stem}-{line}"
         try:
-            cells = {m: _cell(m, row.get(c) or "", config, path.parent, outside) for m, c in columns.items()}
+            cells: dict[str, Cell] = {
+                m: _cell(m, row.get(c) or "", config, path.parent, outside) for m, c in columns.items()
+            }
             label = labels.index(row["emotion"]) if labelled and row["emotion"] else None
         except ValueError as error:
             yield BadRow(id=name, line=line, reason=str(error))

@@ -2,7 +2,9 @@
 
 from emobraid.config import ModelConfig
 from emobraid.encoders.base import Encoder
-from emobraid.encoders.compact import CompactAudio, CompactText, CompactVideo
+from emobraid.encoders.compact_audio import CompactAudio
+from emobraid.encoders.compact_text import CompactText
+from emobraid.encoders.compact_video import CompactVideo
 from emobraid.encoders.features import Features
 
 

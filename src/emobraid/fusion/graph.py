@@ -73,9 +73,7 @@ class GraphFusion(Fusion):
         relations = 4 * len(modalities) ** 2
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth))
         self.layers = nn.ModuleList(GraphAttention(dim, heads, relations) for _ in range(depth))
-        self.updates = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(dim), FeedForward(dim, dropout)) for _ in range(depth)
-        )
+        self.updates = nn.ModuleList(nn.Sequential(nn.LayerNorm(dim), FeedForward(dim, dropout)) for _ in range(depth))
         self.drop = nn.Dropout(dropout)
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), nn.Linear(dim, classes))
 

@@ -78,7 +78,7 @@ class SelfBlock(nn.Module):
 
     def forward(self, x: Tensor, own: Plan) -> Tensor:
         key, value = self.key_value(self.norm(x))[0].chunk(2, dim=-1)
-        return self.block(x, [(key, value)], [own])  # type: ignore[no-any-return]
+        return self.block(x, [(key, value)], [own])
 
 
 class Target(nn.Module):
@@ -100,7 +100,7 @@ class Target(nn.Module):
         joined = self.join(lanes.transpose(0, 1).flatten(1))[None]
         for block in self.own:
             joined = block(joined, plans[-1])
-        return self.norm(joined[0])  # type: ignore[no-any-return]
+        return self.norm(joined[0])
 
 
 class MultFusion(Fusion):
@@ -144,8 +144,8 @@ class MultFusion(Fusion):
         for m, (tokens, lengths) in packed.items():
             others = [p.lengths for o, p in packed.items() if o != m]
             plans = [plan(lengths, other, tokens.device) for other in (*others, lengths)]
-            tokens = self.targets[m](tokens, sources[m], plans)
-            reread[m] = unpack(Packed(tokens, lengths), streams[m].mask)
+            answers = self.targets[m](tokens, sources[m], plans)
+            reread[m] = unpack(Packed(answers, lengths), streams[m].mask)
         embeddings, present = self.summaries(reread)
         features = self.mix(embeddings.flatten(1))
         return Fused(self.head(features), features, embeddings, present)

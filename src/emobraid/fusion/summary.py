@@ -27,6 +27,7 @@ class Heads(nn.Module):
 
     def __init__(self, modalities: tuple[str, ...], dim: int, classes: int, dropout: float, *, depth: int) -> None:
         super().__init__()
+
         def head() -> nn.Sequential:
             hidden = [nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim), nn.Dropout(dropout)] * (depth > 1)
             return nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), *hidden, nn.Linear(dim, classes))

@@ -74,7 +74,9 @@ def _is_there(folder: Path, settings: Settings) -> bool:
         raise ValueError(f"{folder / MANIFEST} is damaged: delete {folder} or choose another folder") from None
     if made != settings:
         told = ["edition {edition}, seed {seed}, {clips} clips".format(**which) for which in (made, settings)]
-        raise ValueError(f"{folder} holds another sample corpus ({told[0]}; asked for {told[1]}): choose another folder")
+        raise ValueError(
+            f"{folder} holds another sample corpus ({told[0]}; asked for {told[1]}): choose another folder"
+        )
     for name, expected in hashes.items():
         if not (folder / name).is_file() or _sha256(folder / name) != expected:
             raise ValueError(f"{folder}: {name} is missing or was changed: delete the folder or choose another")
@@ -88,7 +90,7 @@ def _fill(aside: Path, settings: Settings, workers: int, progress: Callable[[int
         (aside / part).mkdir(parents=True)
     # a speaker's clips one after the other: the head is drawn once for all of them
     jobs = sorted(rows, key=lambda clip: (clip.speaker, clip.number))
-    for done, _ in enumerate(_recorded(jobs, settings["seed"], aside, workers), start=1):
+    for done in _recorded(jobs, settings["seed"], aside, workers):
         if progress is not None:
             progress(done, len(jobs))
     for split in SPEAKERS:
@@ -99,18 +101,21 @@ def _fill(aside: Path, settings: Settings, workers: int, progress: Callable[[int
     (aside / MANIFEST).write_text(json.dumps({**settings, "sha256": hashes}, indent=1) + "\n", encoding="utf-8")
 
 
-def _recorded(jobs: Sequence[Clip], seed: int, folder: Path, workers: int) -> Iterator[None]:
-    """Records every clip of `jobs`; yields once for each that is done."""
+def _recorded(jobs: Sequence[Clip], seed: int, folder: Path, workers: int) -> Iterator[int]:
+    """Records every clip of `jobs`; yields how many are done."""
     if workers == 1:
-        for clip in jobs:
-            yield record(clip, seed, folder)
+        for done, clip in enumerate(jobs, start=1):
+            record(clip, seed, folder)
+            yield done
         return
     # spawned, not forked: the caller may have threads that a fork would leave in the middle of things
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker)
     try:
-        for future in as_completed([pool.submit(record, clip, seed, folder) for clip in jobs]):
-            yield future.result()
+        futures = [pool.submit(record, clip, seed, folder) for clip in jobs]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            yield done
     finally:
         pool.shutdown(cancel_futures=True)
 

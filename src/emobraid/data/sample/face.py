@@ -40,7 +40,7 @@ def film(
     frames = np.empty((len(mouth), HEIGHT, WIDTH, 3), np.uint8)
     for i, (roll, turn, nod) in enumerate(sway.T):
         layer = drawing.on(_moved(heads, units[6][i], units[26][i]), i)
-        pose = _pose(DETAIL, zoom, 1.8 * roll, place + (turn, 0.6 * nod))
+        pose = _pose(DETAIL, zoom, 1.8 * roll, place + np.array([turn, 0.6 * nod]))
         frames[i] = scene.frame(np.asarray(cv2.warpAffine(layer, pose, SIZE), np.uint8), rng)
     return frames
 
@@ -122,7 +122,10 @@ class _Drawing(NamedTuple):
         corner = np.array([FURROWED[1].start, FURROWED[0].start]) / DETAIL
         return cls(
             toned(look.skin, 0.9 * brightness),
-            [(fixed_point(s.points, DETAIL), toned(s.colour, brightness), s.shown > 0) for s in shapes(look, units, x, y)],
+            [
+                (fixed_point(s.points, DETAIL), toned(s.colour, brightness), s.shown > 0)
+                for s in shapes(look, units, x, y)
+            ],
             [(fixed_point(c.points - corner, DETAIL), 255 * c.depth) for c in creases(look, units, x, y)],
         )
 

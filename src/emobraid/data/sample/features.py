@@ -75,13 +75,15 @@ def _eye(look: Look, au: Units, side: int, x: Track, y: Track) -> Iterator[Shape
     lid, rim = _lids(look, au, side, x, y)
     is_open = (rim - lid)[:, 8, 1] - 0.9
     yield Shape(between(lid, rim), (218, 222, 226), is_open)
-    yield Shape(between(lid, np.minimum(lid + (0, 1.5), np.maximum(lid, rim))), (150, 152, 160), is_open)
+    yield Shape(between(lid, np.minimum(lid + np.array([0, 1.5]), np.maximum(lid, rim))), (150, 152, 160), is_open)
     for size, colour in ((3.6, look.iris), (1.8, DARK)):
         disc = ellipse(at(x, y - 0.3), size * look.eye_size, size * look.eye_size)
         across = 8 + (disc[..., 0] - x[:, None]) / (8.2 * look.eye_size) * 8  # where on SPAN each corner is
         low, high = (_along(edge[..., 1], across) for edge in (lid, rim))
         yield Shape(at(disc[..., 0], np.clip(disc[..., 1], low, np.maximum(low, high))), colour, is_open)
-    yield Shape(ellipse(at(x - 1.2, np.maximum(y - 1.6, lid[:, 8, 1] + 1.2)), 0.85, 0.85), (250, 250, 250), is_open - 2.5)
+    yield Shape(
+        ellipse(at(x - 1.2, np.maximum(y - 1.6, lid[:, 8, 1] + 1.2)), 0.85, 0.85), (250, 250, 250), is_open - 2.5
+    )
     yield Shape(stroke(lid, 0.7 + 1.2 * BOW**0.75), toned(DARK, 1.2), np.ones(len(x)))
 
 
@@ -132,10 +134,15 @@ def _beside_mouth(look: Look, au: Units, side: int, x: Track, y: Track) -> Itera
     """The wing of the nose, and the fold from it to the corner of the mouth."""
     wide = 6 * look.nose_width
     tip = y + 13 - 1.5 * au[9]
-    wing = bend(at(x + side * 0.8 * wide, tip - 3), at(x + side * (wide + 2), tip + 0.5), at(x + side * 0.75 * wide, tip + 2.5))
+    wing = bend(
+        at(x + side * 0.8 * wide, tip - 3), at(x + side * (wide + 2), tip + 0.5), at(x + side * 0.75 * wide, tip + 2.5)
+    )
     yield _crease(look, wing, 0.55 + 0.4 * au[9], 1.2)
     pull = 4.5 * au[12] + 2.5 * au[20]
-    start, end = at(x + side * 7.5 * look.nose_width, y + 10.4 - 2 * au[9]), at(x + side * (16.5 + pull), y + 26 - 2 * au[12])
+    start, end = (
+        at(x + side * 7.5 * look.nose_width, y + 10.4 - 2 * au[9]),
+        at(x + side * (16.5 + pull), y + 26 - 2 * au[12]),
+    )
     deep = np.maximum.reduce([au[12], au[10], 0.7 * au[9], 0.5 * au[15], 0.4 * au[20]])
     fold = bend(start, at(x + side * (15 + pull), y + 14.6), end)
     yield _crease(look, fold, 0.06 + 0.12 * look.age + 0.6 * deep, 1.5)
@@ -146,7 +153,17 @@ def _mouth(look: Look, au: Units, x: Track, y: Track) -> Iterator[Shape]:
     lift = 5.5 * au[12] - 5 * au[15] - 1.5 * au[20]
     gap = np.clip(2.8 * au[25] + 13 * au[26] + 2.5 * au[10] * (1 - 0.3 * au[17]) - 2 * au[23], 0, None)
     thin = (1 - 0.6 * au[23]) * look.lips
-    columns = (half, lift, gap, thin, y + 0.35 * lift + 2 * au[26] - 1.5 * au[17] - 2 * au[10], x, au[10], au[12], au[17])
+    columns = (
+        half,
+        lift,
+        gap,
+        thin,
+        y + 0.35 * lift + 2 * au[26] - 1.5 * au[17] - 2 * au[10],
+        x,
+        au[10],
+        au[12],
+        au[17],
+    )
     half, lift, gap, thin, middle, x, raise_, smile, chin = (column[:, None] for column in columns)
     xs, bow, corners = x + half * SPAN, BOW**0.6, lift * np.abs(SPAN) ** 1.7
     top = middle - 0.55 * corners - 0.45 * lift * SPAN**6 - (0.3 * gap + 1.5 * raise_) * bow
@@ -168,6 +185,6 @@ def _lips(look: Look, crest: Points, top: Points, bottom: Points, edge: Points) 
     yield Shape(between(top, bottom), (34, 26, 52), gap - 0.4)
     tongue = at(bottom[:, 4:13, 0], bottom[:, 4:13, 1] - 0.4 * gap[:, None] * BOW[::2] ** 0.5)
     yield Shape(between(tongue, bottom[:, 4:13]), (88, 82, 156), gap - 3.0)
-    teeth = np.minimum(top + (0, 3.2), top + 0.75 * (bottom - top))
+    teeth = np.minimum(top + np.array([0, 3.2]), top + 0.75 * (bottom - top))
     yield Shape(between(top, teeth), (218, 226, 230), gap - 0.6)
     yield Shape(stroke(top, 0.8), toned(lip, 0.45), 0.6 - gap)

@@ -1,5 +1,7 @@
 """The part of a drawn speaker that does not move: the backdrop with shoulders, and the head without its features."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ WIDTH, HEIGHT = 192, 160
 CENTRE_X, CENTRE_Y = 96.0, 86.0  # of the face
 WIDE, TALL = 40.0, 52.0  # half its size, before `Look.width`
 
-Field = NDArray[np.float32]  # (HEIGHT, WIDTH)
+Field = NDArray[np.floating[Any]]  # (HEIGHT, WIDTH)
 
 
 def backdrop(look: Look, rng: np.random.Generator) -> Image:
@@ -25,7 +27,7 @@ def backdrop(look: Look, rng: np.random.Generator) -> Image:
     top = CENTRE_Y + TALL
     left = bend(at(CENTRE_X - 88, HEIGHT + 2), at(CENTRE_X - 75, top + 9), at(CENTRE_X - 22, top - 1))
     shoulders = between(left, left * (-1, 1) + (2 * CENTRE_X, 0))
-    paint(image, shoulders + (2, 3), (20, 20, 20), alpha=0.35, blur=4)
+    paint(image, shoulders + np.array([2, 3]), (20, 20, 20), alpha=0.35, blur=4)
     paint(image, shoulders, look.cloth)
     paint(image, ellipse(at(CENTRE_X - 40, HEIGHT), 25, 15), toned(look.cloth, 1.3), alpha=0.4, blur=7)
     return image
@@ -96,9 +98,9 @@ def _shade(image: Image, look: Look, cheeks: float) -> None:
     paint(image, ellipse(at(x, y + 37.4), 8, 2), toned(look.skin, 0.66), alpha=0.5, blur=2)
     paint(image, ellipse(at(x, y + 44.7), 7.5, 4.5), toned(look.skin, 1.12), alpha=0.3, blur=3)
     if look.beard:
-        jaw = bend(at(x - 0.86 * wide, y + 5), at(x, y + 96), at(x + 0.86 * wide, y + 5))
-        cheeks = bend(at(x - 0.7 * wide, y + 10), at(x, y + 34), at(x + 0.7 * wide, y + 10))
-        paint(image, between(jaw, cheeks), toned(look.hair, 1.1), alpha=0.5 * look.beard, blur=3)
+        edge = bend(at(x - 0.86 * wide, y + 5), at(x, y + 96), at(x + 0.86 * wide, y + 5))
+        hollow = bend(at(x - 0.7 * wide, y + 10), at(x, y + 34), at(x + 0.7 * wide, y + 10))
+        paint(image, between(edge, hollow), toned(look.hair, 1.1), alpha=0.5 * look.beard, blur=3)
 
 
 def _nose(image: Image, look: Look) -> None:
@@ -150,7 +152,7 @@ def _behind(look: Look, u: Field, v: Field) -> Field:
 
 
 def _strands(look: Look, v: Field) -> Image:
-    """The colour of the hair, in streaks, with a sheen near the crown."""
+    """The colour of the hair, in streaks, with a sheen near the crown; faint, or face detectors see eyes in it."""
     rng = np.random.default_rng(look.seed)
     streaks = np.asarray(cv2.resize(rng.standard_normal((8, 96)).astype(np.float32), (WIDTH, HEIGHT)))
-    return _flat(look.hair, 1 + 0.13 * streaks + 0.3 * np.exp(-(((v + 0.85) / 0.14) ** 2)))
+    return _flat(look.hair, 1 + 0.05 * streaks + 0.15 * np.exp(-(((v + 0.85) / 0.14) ** 2)))

@@ -40,8 +40,10 @@ class Manner(NamedTuple):
 
 MANNERS: Mapping[Emotion, Manner] = {
     Emotion.NEUTRAL: Manner(),
-    Emotion.HAPPY: Manner(5.0, 2.5, 1.0, 2.5, rate=1.18, level=2.5, effort=0.5, spread=0.13),
-    Emotion.SAD: Manner(-2.5, 0.4, -3.5, -2.0, rate=0.72, level=-4.5, effort=-0.7, breath=0.6, pauses=0.3, spread=-0.03),
+    Emotion.HAPPY: Manner(6.0, 2.5, 1.0, 2.5, rate=1.2, level=2.0, effort=0.25, spread=0.15),
+    Emotion.SAD: Manner(
+        -2.5, 0.4, -3.5, -2.0, rate=0.72, level=-4.5, effort=-0.7, breath=0.6, pauses=0.3, spread=-0.03
+    ),
     Emotion.ANGRY: Manner(1.5, 1.5, -5.0, -4.0, rate=1.12, level=4.0, effort=1.0, rough=1.0),
     Emotion.FEAR: Manner(7.0, 0.5, 0.5, 0.5, rate=1.3, level=-1.5, breath=0.35, rough=0.3, tremor=1.0, pauses=0.08),
     Emotion.SURPRISE: Manner(6.0, 1.4, 2.5, 10.0, rate=0.85, level=0.5, effort=-0.2, breath=0.45),
@@ -67,7 +69,7 @@ class Utterance:
 def utterance(base_pitch: float, syllables: int, how: Manner, rng: np.random.Generator) -> Utterance:
     """An utterance of about `syllables` syllables that lasts SHORTEST to LONGEST seconds, silence included."""
     timing, seconds = _timing(syllables, how, rng)
-    time = np.arange(round(seconds / STEP)) * STEP
+    time: Track = STEP * np.arange(round(seconds / STEP), dtype=np.float64)
     pitch = base_pitch * 2.0 ** (_melody(time, timing, how, rng) / 12)
     return Utterance(timing, pitch, _loudness(time, timing, how, rng))
 
@@ -86,15 +88,11 @@ def _timing(
     starts = SILENCE + squeeze * (np.cumsum(lengths + gaps) - lengths - gaps)
     beat = int(rng.integers(2))  # every second or so syllable is stressed
     stressed = (np.arange(count) % 2 == beat) | (rng.random(count) < 0.15)
-    timing = tuple(
-        (float(s), float(n), bool(x)) for s, n, x in zip(starts, squeeze * lengths, stressed, strict=True)
-    )
+    timing = tuple((float(s), float(n), bool(x)) for s, n, x in zip(starts, squeeze * lengths, stressed, strict=True))
     return timing, max(SHORTEST, timing[-1][0] + timing[-1][1] + SILENCE)
 
 
-def _melody(
-    time: Track, timing: tuple[tuple[float, float, bool], ...], how: Manner, rng: np.random.Generator
-) -> Track:
+def _melody(time: Track, timing: tuple[tuple[float, float, bool], ...], how: Manner, rng: np.random.Generator) -> Track:
     """Semitones above the base pitch: overall slope, an accent per stressed syllable, the ending, wavering."""
     first, last = timing[0][0], timing[-1][0] + timing[-1][1]
     place = np.clip((time - first) / (last - first), 0.0, 1.0)

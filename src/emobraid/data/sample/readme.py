@@ -23,10 +23,10 @@ about how people feel, look or sound, and a model trained on it must not be used
 
 ## How it was made
 
-`emobraid sample-corpus DIR --seed {seed} --clips {clips}`, edition {edition} of the generator. The same seed and number of
-clips give the same bytes with the same versions of the libraries, on any number of processes.
+`emobraid sample-corpus DIR --seed {seed} --clips {clips}`, edition {edition} of the generator.
+The same seed and number of clips give the same bytes with the same versions of the libraries and any number of workers.
 
-Each modality shows the labelled emotion with an intensity of its own, but is sometimes off, independently of the others:
+Each modality shows the labelled emotion with an intensity of its own, but is sometimes off, whatever the others do:
 
 | modality | off | then it |
 |---|---|---|
@@ -64,7 +64,8 @@ def _channel(name: str) -> str:
     channel = CHANNELS[name]
     if name == "text":
         return f"| text | {channel.off:.0%} | fits several emotions |"
-    return f"| {name} | {channel.off:.0%} | is neutral ({channel.neutral:.0%}) or shows an emotion that is easily mistaken |"
+    instead = f"is neutral ({channel.neutral:.0%}) or shows an emotion easily mistaken for it"
+    return f"| {name} | {channel.off:.0%} | {instead} |"
 
 
 def _split(split: str, rows: Sequence[Clip]) -> str:

@@ -66,7 +66,11 @@ def _write_mp4(path: Path, frames: NDArray[np.uint8], samples: Samples | None) -
     with av.open(str(path), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=FRAME_RATE, options=X264)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        audio = None if samples is None else container.add_stream("aac", rate=RATE, layout="mono", bit_rate=48_000, options={"aac_coder": "fast"})
+        audio = (
+            None
+            if samples is None
+            else container.add_stream("aac", rate=RATE, layout="mono", bit_rate=48_000, options={"aac_coder": "fast"})
+        )
         for frame in frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
         container.mux(video.encode(None))

@@ -127,7 +127,10 @@ def sentence(emotion: Emotion, *, weak: bool, rng: np.random.Generator) -> str:
     """One sentence that expresses `emotion`, or, when `weak`, one that fits it among other emotions."""
     template = str(rng.choice(_templates(emotion, weak=weak)))
     words = template.format(
-        person=rng.choice(PEOPLE), topic=rng.choice(TOPICS), time=rng.choice(TIMES), feeling=rng.choice(FEELINGS[emotion])
+        person=rng.choice(PEOPLE),
+        topic=rng.choice(TOPICS),
+        time=rng.choice(TIMES),
+        feeling=rng.choice(FEELINGS[emotion]),
     )
     return words[0].upper() + words[1:] + str(rng.choice(ENDINGS))
 

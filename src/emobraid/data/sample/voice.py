@@ -1,4 +1,4 @@
-"""A small source-filter voice: a glottal pulse train and noises through moving formants, said in the manner of an emotion.
+"""A small source-filter voice: glottal pulses and noises through moving formants, in the manner of an emotion.
 
 After the source-filter theory (Fant 1960) with the glottal pulse and cascade resonators of Klatt & Klatt (1990,
 J. Acoust. Soc. Am. 87, 820-857). It babbles syllables; nobody was recorded. Speech sounds are a handful of formant and
@@ -130,8 +130,8 @@ def _glottis(said: Utterance, voicing: Track, how: Manner, rng: np.random.Genera
     pulses = (2 * place - 3 * place**2) * (place < 1) * shimmer[cycle]
     breath = rng.standard_normal(len(phase)) * (0.3 + np.sin(np.pi * place) ** 2) * (0.02 + 0.45 * how.breath)
     source = resample_poly(pulses + breath, 1, OVERSAMPLING) * _samples(said.loudness * voicing, HOP)
-    # the brighter the harder the folds close: a one-pole low-pass from 500 Hz (lax) over 1.4 kHz to 4 kHz (pressed)
-    pole = np.exp(-2 * np.pi * 1400 * 2.0 ** (1.5 * how.effort) / RATE)
+    # the brighter the harder the folds close: a one-pole low-pass from 300 Hz (lax) over 1.2 kHz to 4.8 kHz (pressed)
+    pole = np.exp(-2 * np.pi * 1200 * 4.0**how.effort / RATE)
     return np.asarray(lfilter([1 - pole], [1, -pole], source))
 
 

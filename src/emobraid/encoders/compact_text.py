@@ -1,0 +1,64 @@
+"""Our own small text encoder: nothing to download, no vocabulary, trained from the first step.
+
+Shapes: B batch, T words, K hashed pieces of a word, D width.
+"""
+
+import re
+import zlib
+
+import torch
+from torch import Tensor, nn
+
+from emobraid.encoders.base import Encoder
+from emobraid.layers import TransformerLayer, positions
+from emobraid.stream import Stream
+
+WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
+PIECES = 12  # hashed pieces kept of one word: the word itself, then its character n-grams
+
+
+def word_pieces(word: str, buckets: int) -> list[int]:
+    """Hash buckets (1..buckets) of a word and its character 3- to 5-grams (Bojanowski 2017, arXiv:1607.04606)."""
+    edged = f"<{word}>"
+    grams = [edged[i : i + n] for n in (3, 4, 5) for i in range(len(edged) - n + 1)]
+    pieces = [word, *grams][:PIECES]
+    return [zlib.crc32(piece.encode()) % buckets + 1 for piece in pieces]
+
+
+class CompactText(Encoder):
+    """Hashed words and character n-grams, then a small transformer. No vocabulary, so no word is ever unknown."""
+
+    def __init__(self, dim: int = 128, *, buckets: int = 16_384, layers: int = 2, max_length: int = 512) -> None:
+        super().__init__()
+        self.dim, self.buckets, self.max_length = dim, buckets, max_length
+        self.preparation = f"hashed-words:1:{buckets}:{max_length}:{PIECES}"
+        self.embedding = nn.EmbeddingBag(buckets + 1, dim, mode="mean", padding_idx=0)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+        self.layers = nn.ModuleList(TransformerLayer(dim, 4, 0.1) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+
+    def prepare(self, raw: str) -> Tensor:
+        """Text -> (T, K) int64 hash buckets, 0 where a word has fewer pieces; at most `max_length` words."""
+        words = WORD.findall(raw.casefold())[: self.max_length]
+        table = torch.zeros(len(words), PIECES, dtype=torch.long)
+        for i, word in enumerate(words):
+            pieces = word_pieces(word, self.buckets)
+            table[i, : len(pieces)] = torch.tensor(pieces)
+        return table
+
+    def absent(self) -> Tensor:
+        return torch.zeros(0, PIECES, dtype=torch.long)
+
+    def augment(self, stream: Stream, generator: torch.Generator) -> Stream:
+        """Word dropout: one word in ten is hidden, never the whole utterance."""
+        kept = torch.rand(stream.mask.shape, generator=generator).to(stream.mask.device) >= 0.1
+        mask = stream.mask & kept
+        return Stream(stream.values, torch.where(mask.any(dim=1, keepdim=True), mask, stream.mask))
+
+    def encode(self, stream: Stream) -> Stream:
+        values, mask = stream
+        words = self.embedding(values.flatten(0, 1)).unflatten(0, mask.shape)
+        x = Stream(words + positions(mask.shape[1], self.dim, like=words), mask)
+        for layer in self.layers:
+            x = layer(x)
+        return Stream(self.norm(x.values), mask)
