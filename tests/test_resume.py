@@ -282,7 +282,8 @@ def test_a_live_trainer_keeps_others_out_and_a_killed_one_does_not(tmp_path, lon
     assert kill.finish(longer, folder) == longer_unbroken
 
 
-def test_three_kills_at_random_moments_change_no_bit(tmp_path, corpus, longer):
-    kills, same = kill.trial(longer, tmp_path, kills=3, seed=5)
+def test_three_kills_at_random_moments_change_no_bit(tmp_path, corpus):
+    flags = as_flags(feature_config(corpus, save_every=2, num_epochs=5))
+    kills, same = kill.trial(flags, tmp_path, kills=3, seed=5)
     assert len(kills) == 3
     assert all(same)

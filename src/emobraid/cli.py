@@ -260,8 +260,9 @@ def _overview() -> str:
             "",
             "  --debug shows the traceback of an error; --version the version",
             "",
-            "It guesses what is expressed, not what is felt. Do not use it to judge people; inferring emotions from face or",
-            "voice at work or in education is prohibited in the EU (AI Act, Art. 5(1)(f)). See the README, Responsible use.",
+            "It guesses what is expressed, not what is felt. Do not use it to judge people; inferring emotions from",
+            "face or voice at work or in education is prohibited in the EU (AI Act, Art. 5(1)(f)). See the README,",
+            "Responsible use.",
         ]
     )
 

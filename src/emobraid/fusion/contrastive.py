@@ -16,7 +16,7 @@ from emobraid.stream import Stream
 
 
 class ContrastiveFusion(Fusion):
-    objectives: ClassVar[Mapping[str, float]] = {"alignment": 0.3}
+    objectives: ClassVar[Mapping[str, float]] = {"alignment": 1.0}
 
     def __init__(
         self, modalities: tuple[str, ...], dim: int, classes: int, *, depth: int, heads: int, dropout: float

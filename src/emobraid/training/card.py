@@ -17,11 +17,12 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
     """Markdown; the scores on a test split are in the report that `emobraid evaluate` writes, not here."""
     settings = config.model
     parameters = sum(p.numel() for p in model.parameters())
+    encoders = ", ".join(f"{m} {getattr(settings, f'{m}_encoder')}" for m in settings.modalities)
     return f"""\
 # An emobraid model: {settings.fusion_type} fusion of {", ".join(settings.modalities)}
 
 - **Classes**: {", ".join(settings.labels)}
-- **Encoders**: {", ".join(f"{m} {getattr(settings, f'{m}_encoder')}" for m in settings.modalities)}; {parameters:,} parameters
+- **Encoders**: {encoders}; {parameters:,} parameters
 - **Trained on**: `{config.data.data_root.name}`, {utterances} utterances, seed {config.training.seed}; the data's
   own terms apply to what is done with this model
 - **Chosen by**: validation macro-F1, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was

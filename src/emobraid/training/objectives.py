@@ -58,7 +58,10 @@ def labelled(labels: Tensor) -> Tensor:
 
 def alignment(prediction: Fused, batch: Batch, temperature: float = 0.1) -> Tensor:
     """Supervised contrastive loss over all modality embeddings that the model saw: those of one emotion attract,
-    whatever modality they come from, and so do those of one utterance (Khosla et al. 2020, arXiv:2004.11362, equation 2)."""
+    whatever modality they come from, and so do those of one utterance.
+
+    (Khosla et al. 2020, arXiv:2004.11362, equation 2.)
+    """
     rows, modality = prediction.present.nonzero(as_tuple=True)
     points = F.normalize(prediction.embeddings[rows, modality].float(), dim=-1)  # (P, D)
     known = labelled(batch.labels)

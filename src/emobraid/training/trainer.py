@@ -191,8 +191,9 @@ class Trainer:
         now.epoch, now.batch, now.loss_sum = now.epoch + 1, 0, 0.0
 
     def _scores(self) -> dict[str, float]:
+        device = self.accelerator.device
         try:
-            read = predict_split(self.raw_model, self.val, whole_only=True, batch_size=64, device=self.accelerator.device)
+            read = predict_split(self.raw_model, self.val, whole_only=True, batch_size=64, device=device)
         except ValueError as error:  # the table of predictions refuses what is not finite, and names the row
             raise NonFiniteLoss(
                 f"validation after step {self.standing.step}: {error}; nothing was overwritten. "
