@@ -26,7 +26,7 @@ run: $(BIN)/.users
 	$(BIN)/python examples/one_clip.py $(RUN)/best_model $(SAMPLE)
 
 test: $(BIN)/.developers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(BIN)/.developers
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ is no measure of anything, and the two sentences carry no emotion.
 
 import argparse
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 Row = dict[str, str]
@@ -95,7 +95,12 @@ def main() -> None:
     wanted = {"speech": 2, "folds": 2, "audiovisual": 3}[args.layout]
     if len(args.paths) != wanted:
         parser.error(f"{args.layout} needs {wanted} folders, see above")
-    {"speech": write_speech, "folds": write_folds, "audiovisual": write_audiovisual}[args.layout](*args.paths)
+    writers: dict[str, Callable[..., None]] = {
+        "speech": write_speech,
+        "folds": write_folds,
+        "audiovisual": write_audiovisual,
+    }
+    writers[args.layout](*args.paths)
 
 
 if __name__ == "__main__":

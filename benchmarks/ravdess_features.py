@@ -76,7 +76,7 @@ def run(features: Path, out: Path, fusion: str, fold: int, seed: int) -> dict[st
     config: Config = parse(recipe, "features")
     folder = out / f"{fusion}-{fold}-{seed}"
     outcome = train(config, folder, resume=False, overwrite=True, reporter=Quiet())
-    metrics = evaluate(folder / BEST, config.data, folder / "results", Quiet())
+    metrics = evaluate(folder / BEST, config.data, folder / "results", Quiet(), pictures=False)
     shutil.rmtree(folder)
     return {
         "fusion": fusion,

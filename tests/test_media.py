@@ -20,7 +20,8 @@ import pytest
 from PIL import Image, ImageOps
 
 import media_fixtures as made
-from emobraid import decoding
+from emobraid.decoding import faces, tracks
+from emobraid.decoding import pictures as films
 from emobraid.media import (
     SAMPLE_RATE,
     Limits,
@@ -76,12 +77,12 @@ def pictures(path: Path, count: int = 30, **limits: float) -> tuple[list[np.ndar
     """What a child makes of a video before it looks for faces, read here: pictures, times, packets decoded."""
     request = {"pixels": 10**8, "seconds": 600.0, "memory": 1 << 30, "faces": {"max_frames": count}} | limits
     with path.open("rb", buffering=0) as file:
-        with decoding.opened(file, request) as container:
-            track = decoding.Track(container, container.streams.video[0], request["seconds"])
-            wanted, fed = decoding.plan(*decoding.survey(track, request["seconds"]), count)
-        with decoding.opened(file, request) as container:
-            track = decoding.Track(container, container.streams.video[0], request["seconds"])
-            return *decoding.grab(track, wanted, fed, request), fed
+        with tracks.opened(file, request) as container:
+            track = tracks.Track(container, container.streams.video[0], request["seconds"])
+            wanted, fed = films.plan(*films.survey(track, request["seconds"]), count)
+        with tracks.opened(file, request) as container:
+            track = tracks.Track(container, container.streams.video[0], request["seconds"])
+            return *films.grab(track, wanted, fed, request), fed
 
 
 # --- Sound
@@ -230,10 +231,10 @@ def test_a_video_larger_than_the_limit_is_refused(tmp_path):
     path = made.write_video(tmp_path / "a.mp4", [made.nobody()] * 2)
     words = r"128 x 128 pixels, the limit is 0\.01 megapixels"
     request = {"pixels": 10_000, "seconds": 10, "memory": 1 << 30, "faces": {"max_frames": 2}}
-    with path.open("rb", buffering=0) as file, pytest.raises(decoding.Refused, match=words):
-        decoding.look(file, request, decoding.haar())
-    with pytest.raises(decoding.Refused, match=words):  # where the header promised less
-        decoding.refuse_large(av.VideoFrame(128, 128, "yuv420p"), 10_000)
+    with path.open("rb", buffering=0) as file, pytest.raises(tracks.Refused, match=words):
+        films.look(file, request, faces.haar())
+    with pytest.raises(tracks.Refused, match=words):  # where the header promised less
+        films.refuse_large(av.VideoFrame(128, 128, "yuv420p"), 10_000)
     with MediaReader(limits=Limits(pixels=10_000)) as small, pytest.raises(MediaError, match=f"frames: {words}"):
         small.frames_to_faces(made.nobody()[None], np.zeros(1), max_frames=1, size=16)
 
@@ -296,17 +297,17 @@ def test_a_file_that_is_no_media_is_named_with_what_it_looks_like(reader, tmp_pa
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("formats", [decoding.FORMATS, decoding.FORMATS + ",hls,concat"])
+@pytest.mark.parametrize("formats", [tracks.FORMATS, tracks.FORMATS + ",hls,concat"])
 @pytest.mark.parametrize("playlist", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"])
 def test_a_playlist_opens_no_other_file_even_if_its_format_were_allowed(
     monkeypatch, tmp_path, short, formats, playlist
 ):
-    monkeypatch.setattr(decoding, "FORMATS", formats)
+    monkeypatch.setattr(tracks, "FORMATS", formats)
     path = put(tmp_path, "a.mp4", playlist.format(short).encode())
     with (
         path.open("rb", buffering=0) as file,
-        pytest.raises(decoding.Refused, match="plain text"),
-        decoding.opened(file, {"pixels": 1000}) as container,
+        pytest.raises(tracks.Refused, match="plain text"),
+        tracks.opened(file, {"pixels": 1000}) as container,
     ):
         list(container.demux())
 
@@ -393,9 +394,9 @@ def test_the_matrix_of_a_portrait_video_turns_it_clockwise():
     # what a phone writes when held upright: x' = -y, y' = x, with y pointing down
     matrix = np.array([[0, 65536, 0], [-65536, 0, 0], [0, 0, 1 << 30]])
     image = np.arange(6 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    assert np.array_equal(decoding.turned(image, matrix), np.rot90(image, -1))
+    assert np.array_equal(films.turned(image, matrix), np.rot90(image, -1))
     mirror = np.array([[-65536, 0, 0], [0, 65536, 0], [0, 0, 1 << 30]])
-    assert np.array_equal(decoding.turned(image, mirror), image[:, ::-1])
+    assert np.array_equal(films.turned(image, mirror), image[:, ::-1])
 
 
 ORIENTATIONS = {
@@ -474,15 +475,15 @@ def test_evenly_takes_the_nearest_to_the_middles_of_equal_parts():
 def test_only_the_groups_of_pictures_that_hold_a_wanted_frame_are_decoded():
     times = np.arange(100.0)
     keys = times % 25 == 0  # four groups; two frames are wanted, at 25 and at 75
-    wanted, fed = decoding.plan(times, keys, 2)
+    wanted, fed = films.plan(times, keys, 2)
     assert wanted.tolist() == [25, 75]
     assert np.flatnonzero(fed).tolist() == [25, 75]  # both are key frames, or next to one
     keys = times == 0
-    wanted, fed = decoding.plan(times, keys, 2)
+    wanted, fed = films.plan(times, keys, 2)
     assert wanted.tolist() == [25, 75]
     assert fed.all()
     keys = np.isin(times, [0, 60])
-    wanted, fed = decoding.plan(times, keys, 10)  # from 5 to 95 in steps of 10: all groups are needed
+    wanted, fed = films.plan(times, keys, 10)  # from 5 to 95 in steps of 10: all groups are needed
     assert len(wanted) == 10
     assert fed.all()
 
@@ -535,7 +536,7 @@ def test_of_two_faces_the_larger_is_followed(reader, tmp_path):
 
 def test_a_picture_that_is_a_tight_crop_of_a_face_is_found(reader, tmp_path):
     tight = made.portrait(256)[70:152, 82:164]
-    assert not len(decoding.haar()(tight, decoding.SMALLEST_FACE))
+    assert not len(faces.haar()(tight, faces.SMALLEST_FACE))
     path = put(tmp_path, "a.png", made.saved(tight))
     assert len(reader.faces(path, max_frames=1, size=48).crops) == 1
 
@@ -543,7 +544,7 @@ def test_a_picture_that_is_a_tight_crop_of_a_face_is_found(reader, tmp_path):
 def test_a_crop_beyond_the_edge_repeats_the_last_pixels():
     image = np.repeat(np.arange(10, dtype=np.uint8)[None, :, None], 10, axis=0).repeat(3, axis=2)  # value = column
     # a box of 10 from -5 to 5 with 15 % on every side is 13 wide and begins at -6
-    crop = decoding.crop(image, np.array([-5.0, 0.0, 10.0, 10.0]), 13)
+    crop = faces.crop(image, np.array([-5.0, 0.0, 10.0, 10.0]), 13)
     assert crop[0, :, 0].tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
 
 

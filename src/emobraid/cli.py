@@ -76,6 +76,8 @@ class Evaluate:
     """The folder that training wrote; best_model.pth is taken for the folder best_model."""
     output_dir: Path = Path("results")
     """Where the report goes."""
+    no_pictures: bool = False
+    """Leave the PNGs out."""
     data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
 
 
@@ -154,9 +156,10 @@ def evaluate(args: Evaluate) -> int:
     from emobraid.training.display import TerminalReporter
 
     with TerminalReporter() as reporter:
-        metrics = run(args.model_path, args.data, args.output_dir, reporter)
+        metrics = run(args.model_path, args.data, args.output_dir, reporter, pictures=not args.no_pictures)
     print_report(metrics, Console())
-    print(f"written: {args.output_dir}/metrics.json, predictions.csv and pictures")
+    drawn = "" if args.no_pictures else " and pictures"
+    print(f"written: {args.output_dir}/metrics.json, predictions.csv{drawn}")
     return 0
 
 

@@ -48,12 +48,18 @@ def evaluate_predictions(predictions: Predictions, temperatures: Mapping[str, fl
 
 
 def write_report(
-    folder: Path | str, predictions: Predictions, temperatures: Mapping[str, float], *, extra: Mapping[str, Any]
+    folder: Path | str,
+    predictions: Predictions,
+    temperatures: Mapping[str, float],
+    *,
+    extra: Mapping[str, Any],
+    pictures: bool = True,
 ) -> dict[str, Any]:
     """Write metrics.json, predictions.csv and four PNGs into `folder` (made if absent) and return the metrics.
 
     `extra` (checkpoint, split, seed, ...) is kept under `run`. Each file is written aside and renamed, so a reader
-    never meets half of one. Without matplotlib the pictures are skipped, and a note in the metrics says so.
+    never meets half of one. Without matplotlib the pictures are skipped, and a note in the metrics says so; with
+    `pictures` off they are not asked for.
     """
     folder = Path(folder)
     scores = evaluate_predictions(predictions, temperatures) | {"run": _plain(dict(extra))}
@@ -61,7 +67,8 @@ def write_report(
     with _aside(folder / "predictions.csv") as path:
         predictions.save_csv(path, temperatures)
     try:
-        _draw(folder, predictions, scores)
+        if pictures:
+            _draw(folder, predictions, scores)
     except ImportError as error:
         if str(error) != plots.MISSING:
             raise

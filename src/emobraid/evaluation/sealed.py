@@ -18,7 +18,9 @@ from emobraid.evaluation.inference import predict_split
 from emobraid.evaluation.report import write_report
 
 
-def evaluate(model_path: Path, data: DataConfig, output: Path, reporter: Reporter) -> dict[str, Any]:
+def evaluate(
+    model_path: Path, data: DataConfig, output: Path, reporter: Reporter, *, pictures: bool = True
+) -> dict[str, Any]:
     """Score the model on the test split of `data`, write the report into `output`, and return its figures.
 
     Temperatures come from the checkpoint, where training fitted them on validation; nothing is fitted here.
@@ -37,7 +39,7 @@ def evaluate(model_path: Path, data: DataConfig, output: Path, reporter: Reporte
         "rows_without_label": int((split.labels.isnan().any(dim=1)).sum()),
     }
     metrics: dict[str, Any] = write_report(
-        output, predict_split(model, split), temperatures, extra={"protocol": protocol}
+        output, predict_split(model, split), temperatures, extra={"protocol": protocol}, pictures=pictures
     )
     _enter(checkpoint.resolve(model_path).parent / "ledger.jsonl", config, metrics)
     return metrics

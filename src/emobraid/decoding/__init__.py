@@ -1,0 +1,1 @@
+"""What runs inside the decoder children of `emobraid.media`, and nowhere else."""

@@ -1,0 +1,160 @@
+"""The picture of a file: frames evenly spaced in time, upright.
+
+Shapes: T frames, H x W pixels.
+"""
+
+import io
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from emobraid.decoding.faces import NO_FACES, Detector, Image, faces_in
+from emobraid.decoding.tracks import Damaged, Packet, Refused, Track, join, opened, refuse_more
+from emobraid.media import Faces, evenly, too_large
+
+
+def look(file: io.FileIO, request: Mapping[str, Any], detect: Detector) -> Faces:
+    """The face in the first video track or picture; no crops and the reason where there is none."""
+    with opened(file, request) as container:
+        if not container.streams.video:
+            return NO_FACES._replace(note="no video track")
+        index = next((i for i, s in enumerate(container.streams.video) if not is_cover(s)), None)
+        if index is None:
+            return NO_FACES._replace(note="no video track, only a cover picture")
+        track = Track(container, container.streams.video[index], request["seconds"])
+        refuse_large(track.stream.codec_context, request["pixels"])
+        times, keys = survey(track, request["seconds"])
+    if not len(times):
+        return NO_FACES._replace(note="the video track is empty")
+    wanted, fed = plan(times, keys, request["faces"]["max_frames"])
+    with opened(file, request) as container:
+        start = (container.start_time or 0) / av.time_base
+        track = Track(container, container.streams.video[index], request["seconds"])
+        images, stamps = grab(track, wanted, fed, request)
+    if not images:
+        most = f"{request['pixels'] / 1e6:g} megapixels"
+        raise Damaged(f"none of its pictures could be decoded: it is damaged, or larger than {most}")
+    faces = faces_in(images, [max(t - start, 0.0) for t in stamps], request, detect)
+    if len(times) > 1:  # a still picture has no length
+        seen = float(np.ptp(times)) * len(times) / (len(times) - 1)
+        faces = faces._replace(note=join([faces.note, *track.notes(seen, track.length)]))
+    return faces
+
+
+def is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def refuse_large(picture: Any, pixels: int) -> None:
+    if picture.width * picture.height > pixels:
+        raise Refused(too_large(picture.width, picture.height, pixels))
+
+
+def survey(track: Track, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Time and key flag of every packet in file order, without decoding: what a header says may be wrong or missing."""
+    times: list[float] = []
+    keys: list[bool] = []
+    for packet in track.packets():
+        stamp = stamp_of(packet)
+        times.append(stamp if stamp is not None else times[-1] if times else 0.0)
+        keys.append(packet.is_keyframe)
+        refuse_more(times[-1] - times[0], seconds)
+    return np.array(times), np.array(keys, dtype=bool)
+
+
+def stamp_of(packet: Packet) -> float | None:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
+
+
+def plan(times: np.ndarray, keys: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which times to keep, ascending, and for each packet whether the decoder needs it to get there.
+
+    Decoding may start at any key frame, so whole groups of pictures are passed over. Where key frames lie closer than
+    the frames we want, only key frames are decoded, and ten minutes cost no more than ten seconds.
+    """
+    order = np.argsort(times, kind="stable")
+    chosen = order[evenly(times[order], count)]
+    group = np.cumsum(keys)
+    fed = np.isin(group, group[chosen])
+    if keys.any() and len(times) > count:
+        at_key = times[keys]
+        nearest = np.abs(at_key - times[chosen][:, None]).argmin(axis=1)
+        if np.abs(at_key[nearest] - times[chosen]).max() <= np.ptp(times) / count / 2:
+            chosen = np.unique(np.flatnonzero(keys)[nearest])
+            fed = np.isin(np.arange(len(times)), chosen)
+    return np.unique(times[chosen]), fed
+
+
+def grab(
+    track: Track, wanted: np.ndarray, fed: np.ndarray, request: Mapping[str, Any]
+) -> tuple[list[Image], list[float]]:
+    """The pictures at the `wanted` times, or the next ones where those are lost, and their own times."""
+    images: list[Image] = []
+    stamps: list[float] = []
+    served = 0
+    for frame, packet in shown_frames(track, fed):
+        # not frame.time: it is NaN for the frames that come when the decoder is drained
+        time = (stamp_of(packet) or 0.0) if frame.pts is None else float(frame.pts * track.stream.time_base)
+        due = int(np.searchsorted(wanted, time + 1e-4, side="right"))
+        if due > served:
+            refuse_large(frame, request["pixels"])  # the header may have promised less
+            images.append(upright(frame, packet, room(request)))
+            stamps.append(time)
+            served = due
+    return images, stamps
+
+
+def shown_frames(track: Track, fed: np.ndarray) -> Iterator[tuple[av.VideoFrame, Packet]]:
+    """Decodes the packets that are `fed`, starting afresh after each gap; with a frame comes the last packet."""
+    behind: Packet | None = None
+    for packet, needed in zip(track.packets(), fed, strict=False):
+        if needed:
+            yield from ((frame, packet) for frame in track.decode(packet))
+            behind = packet
+        elif behind is not None:
+            yield from ((frame, packet) for frame in track.decode(None))
+            track.stream.codec_context.flush_buffers()
+            behind = None
+    if behind is not None:
+        for frame in track.decode(None):
+            yield frame, behind
+
+
+def room(request: Mapping[str, Any]) -> float:
+    """Pixels that one kept frame may have, so that all of them fill a quarter of the memory at most."""
+    return float(request["memory"] / 4 / 3 / request["faces"]["max_frames"])
+
+
+def shrunk(image: Image, most: float) -> Image:
+    scale = math.sqrt(most / (image.shape[0] * image.shape[1]))
+    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def upright(frame: av.VideoFrame, packet: Packet, most: float) -> Image:
+    """The frame as RGB the way it was meant to be seen; neither FFmpeg nor PyAV turns phone video."""
+    try:
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV 18.1 does not know EXIF, and `frame.rotation` cannot tell a mirror image
+        image = cv2.imdecode(np.frombuffer(bytes(packet), np.uint8), cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise Damaged("the picture is damaged") from None
+        return shrunk(np.asarray(image), most)
+    scale = min(1.0, math.sqrt(most / (frame.width * frame.height)))
+    width, height = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+    image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA", threads=1)
+    return image if matrix is None else turned(image, np.frombuffer(bytes(matrix), np.int32).reshape(3, 3))
+
+
+def turned(image: Image, matrix: np.ndarray) -> Image:
+    """Applies a display matrix, which sends a point (x, y, 1) to (x, y, 1) @ matrix, in quarter turns and mirrors."""
+    (a, b, _), (c, d, _), _ = matrix
+    if abs(b) > abs(a):
+        image, a, d = image.swapaxes(0, 1), c, b
+    if a < 0:
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image[::-1] if d < 0 else image)
