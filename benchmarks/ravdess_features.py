@@ -2,8 +2,10 @@
 
     python benchmarks/ravdess_features.py FEATURES_DIR runs/ravdess_features --seeds 0 1 2
 
-FEATURES_DIR holds clips.csv and features.npz. Of the four training folds, three actors are held out to choose the best
-epoch. Every run is one line of results.jsonl in the output folder; a run that is there is not repeated.
+FEATURES_DIR holds clips.csv and features.npz. For each fusion and fold, three actors of the four training folds are
+held out to choose how many epochs to train (seed 0); then each seed is trained on all four folds for that many. The
+fifth fold is opened only to score. Every run is one line of results.jsonl in the output folder, every choice one of
+epochs.jsonl; what is there is not repeated.
 """
 
 import argparse
@@ -36,8 +38,11 @@ class Quiet:
         return []
 
 
-def write_fold(features: Path, fold: int, folder: Path) -> None:
-    """The mission's CSV layout for one fold: test actors are the fold's, three of the next fold's choose the epoch."""
+def write_fold(features: Path, fold: int, folder: Path, *, refit: bool) -> None:
+    """The mission's CSV layout for one fold: test actors are the fold's, three of the next fold's choose the epochs.
+
+    With `refit`, those three are trained on as well, so that what validation says of them means nothing any more.
+    """
     with (features / "clips.csv").open() as file:
         clips = list(csv.DictReader(file))
     folds = sorted({c["fold5"] for c in clips})
@@ -46,15 +51,20 @@ def write_fold(features: Path, fold: int, folder: Path) -> None:
     arrays = (features / "features.npz").resolve()
     tables: dict[str, list[dict[str, str]]] = {"train": [], "val": [], "test": []}
     for clip in clips:
-        split = "test" if clip["fold5"] == folds[fold] else "val" if int(clip["actor"]) in held_out else "train"
-        tables[split].append(
-            {
-                "audio_path": f"{arrays}#audio_w2v2[{clip['row']}]",
-                "video_path": f"{arrays}#visual_au[{clip['row']}]",
-                "emotion": clip["emotion8"],
-                "speaker": clip["actor"],
-            }
-        )
+        row = {
+            "audio_path": f"{arrays}#audio_w2v2[{clip['row']}]",
+            "video_path": f"{arrays}#visual_au[{clip['row']}]",
+            "emotion": clip["emotion8"],
+            "speaker": clip["actor"],
+        }
+        if clip["fold5"] == folds[fold]:
+            tables["test"].append(row)
+            continue
+        chooses = int(clip["actor"]) in held_out
+        if chooses:
+            tables["val"].append(row)
+        if refit or not chooses:
+            tables["train"].append(row)
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in tables.items():
         with (folder / f"{split}.csv").open("w", newline="") as file:
@@ -63,32 +73,54 @@ def write_fold(features: Path, fold: int, folder: Path) -> None:
             writer.writerows(rows)
 
 
-def run(features: Path, out: Path, fusion: str, fold: int, seed: int) -> dict[str, Any]:
-    data = out / f"fold{fold}"
-    write_fold(features, fold, data)
+def fitted(
+    features: Path, out: Path, fusion: str, fold: int, seed: int, epochs: int | None
+) -> tuple[Path, Config, int]:
+    """The folder of a trained model, its settings, and its best epoch; `epochs` given means a refit on all folds."""
+    folder = out / f"{fusion}-{fold}-{seed}"
+    data = folder / "data"
+    write_fold(features, fold, data, refit=epochs is not None)
     recipe = load_recipe("features")
     with (data / "train.csv").open() as file:
         labels = sorted({row["emotion"] for row in csv.DictReader(file)})
     recipe["model"] |= {"fusion_type": fusion, "modalities": ["audio", "video"], "labels": labels}
     recipe["model"] |= {"text_encoder": "compact"}
-    recipe["training"] |= {"seed": seed}
+    recipe["training"] |= {"seed": seed} | ({"num_epochs": epochs} if epochs else {})
     recipe["data"] = {"data_root": data, "allow_outside": features, "cache": False}
     config: Config = parse(recipe, "features")
-    folder = out / f"{fusion}-{fold}-{seed}"
     outcome = train(config, folder, resume=False, overwrite=True, reporter=Quiet())
+    return folder, config, outcome.best_epoch
+
+
+def chosen_epochs(features: Path, out: Path, fusion: str, fold: int) -> int:
+    """How many epochs the held-out training actors ask for, remembered in epochs.jsonl."""
+    log = out / "epochs.jsonl"
+    known = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    for choice in known:
+        if (choice["fusion"], choice["fold"]) == (fusion, fold):
+            return int(choice["epochs"])
+    folder, _, best = fitted(features, out, fusion, fold, 0, None)
+    shutil.rmtree(folder)
+    with log.open("a") as file:
+        file.write(json.dumps({"fusion": fusion, "fold": fold, "epochs": best + 1}) + "\n")
+    return best + 1
+
+
+def run(features: Path, out: Path, fusion: str, fold: int, seed: int) -> dict[str, Any]:
+    epochs = chosen_epochs(features, out, fusion, fold)
+    folder, config, _ = fitted(features, out, fusion, fold, seed, epochs)
     metrics = evaluate(folder / BEST, config.data, folder / "results", Quiet(), pictures=False)
     shutil.rmtree(folder)
     return {
         "fusion": fusion,
         "fold": fold,
         "seed": seed,
-        "epoch": outcome.best_epoch,
+        "epochs": epochs,
         "accuracy": metrics["all"]["accuracy"],
         "macro_f1": metrics["all"]["macro_f1"],
         "audio": metrics["subsets"]["audio"]["accuracy"],
         "video": metrics["subsets"]["video"]["accuracy"],
         "n": metrics["all"]["n"],
-        "ece": metrics["all"]["ece_after"],
     }
 
 

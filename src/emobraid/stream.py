@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 class Stream(NamedTuple):
@@ -39,14 +40,9 @@ class Stream(NamedTuple):
 
 def pad(sequences: Sequence[Tensor]) -> Stream:
     """Unequal sequences, each (T_i, ...), as one Stream (B, max T_i, ...); a length of zero is a missing modality."""
-    longest = max(len(s) for s in sequences)
-    like = sequences[0]
-    values = like.new_zeros((len(sequences), longest, *like.shape[1:]))
-    mask = torch.zeros(len(sequences), longest, dtype=torch.bool)
-    for i, sequence in enumerate(sequences):
-        values[i, : len(sequence)] = sequence
-        mask[i, : len(sequence)] = True
-    return Stream(values, mask)
+    lengths = torch.tensor([s.shape[0] for s in sequences])
+    values = pad_sequence(list(sequences), batch_first=True)
+    return Stream(values, torch.arange(values.shape[1]) < lengths[:, None])
 
 
 class Batch(NamedTuple):
