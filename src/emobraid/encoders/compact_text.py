@@ -33,7 +33,9 @@ class CompactText(Encoder):
         self.dim, self.buckets, self.max_length = dim, buckets, max_length
         self.preparation = f"hashed-words:1:{buckets}:{max_length}:{PIECES}"
         self.embedding = nn.EmbeddingBag(buckets + 1, dim, mode="mean", padding_idx=0)
-        nn.init.normal_(self.embedding.weight, std=0.3)
+        # small, and normalised afterwards: a word that is seen three times must be able to move away from chance
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        self.norm_in = nn.LayerNorm(dim)
         self.layers = nn.ModuleList(TransformerLayer(dim, 4, 0.1) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
@@ -57,8 +59,12 @@ class CompactText(Encoder):
 
     def encode(self, stream: Stream) -> Stream:
         values, mask = stream
-        words = self.embedding(values.flatten(0, 1)).unflatten(0, mask.shape)
-        x = Stream(words + positions(mask.shape[1], self.dim, like=words), mask)
+        words = self.norm_in(self.embedding(values.flatten(0, 1)).unflatten(0, mask.shape))
+        # the bag of words goes past the transformer: with few utterances it is most of what can be learnt (fastText,
+        # Joulin et al. 2017, arXiv:1607.01759)
+        bag = words.masked_fill(~mask[..., None], 0.0).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        # faint positions: which words are said counts more than where
+        x = Stream(words + 0.1 * positions(mask.shape[1], self.dim, like=words), mask)
         for layer in self.layers:
             x = layer(x)
-        return Stream(self.norm(x.values), mask)
+        return Stream(self.norm(x.values + bag[:, None]), mask)
