@@ -87,7 +87,7 @@ def test_no_file_is_called_by_what_it_is_not():
 
 
 def test_no_file_grows_past_what_one_can_read():
-    """250 lines are the habit; those that guard the decoders, take apart a command line or keep every setting may be longer."""
+    """250 lines are the habit; guarding the decoders and taking apart a command line may take more."""
     long = {m: n for m, p in MODULES.items() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 250}
     assert set(long) <= {"emobraid.media", "emobraid.cli"}, long
 

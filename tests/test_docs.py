@@ -17,9 +17,9 @@ TEXT = {d.relative_to(ROOT).as_posix(): d.read_text(encoding="utf-8") for d in D
 
 @pytest.mark.parametrize("document", TEXT)
 def test_every_flag_that_a_document_names_exists(document: str) -> None:
-    known = {n for spec, _ in cli.COMMANDS.values() for n in cli._flag_names(spec)} | {"help", "debug", "version", "port"}
+    known = {n for spec, _ in cli.COMMANDS.values() for n in cli._flag_names(spec)} | {"help", "debug", "version"}
     # flags of other programs in the documents
-    known |= {"no-deps", "cov", "seeds", "kills", "fusions", "folds"}
+    known |= {"no-deps", "seeds", "kills", "fusions", "folds"}
     named = set(re.findall(r"(?<![\w-])--([a-z][\w-]*)", TEXT[document]))
     assert named <= known, f"unknown flags: {named - known}"
 
@@ -34,8 +34,12 @@ def test_every_link_to_a_file_leads_somewhere(document: str) -> None:
 def test_the_file_tree_of_the_readme_names_files_that_exist() -> None:
     tree = TEXT["README.md"].split("## Files")[1].split("```")[1]
     top, package = tree.split("src/emobraid/\n")
-    names = [w for line in top.splitlines() for w in re.split(r" {2,}", line)[0].split()]
-    names += [f"src/emobraid/{w}" for line in package.splitlines() if line.startswith("  ") for w in re.split(r" {2,}", line.strip())[0].split()]
+
+    def first_column(lines: list[str]) -> list[str]:
+        return [word for line in lines for word in re.split(r" {2,}", line.strip())[0].split()]
+
+    names = first_column(top.splitlines())
+    names += [f"src/emobraid/{n}" for n in first_column([x for x in package.splitlines() if x.startswith("  ")])]
     assert len(names) > 20
     assert [n for n in names if not (ROOT / n).exists()] == []
 
