@@ -45,7 +45,7 @@ def reader() -> Iterator[MediaReader]:
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory) -> Iterator[MediaReader]:
     """A reader with tight limits, for tests that cost it its child."""
-    with MediaReader(limits=Limits(seconds=20, deadline=1.5, memory=24 << 20)) as reader:
+    with MediaReader(limits=Limits(seconds=20, deadline=4.0, memory=24 << 20)) as reader:
         reader.audio(put(tmp_path_factory.mktemp("victim"), "a.wav", made.wav(made.tone(0.1, 16_000))))
         yield reader
 
@@ -632,18 +632,21 @@ def test_a_child_that_is_killed_costs_one_file(victim, short):
 def test_a_child_that_hangs_is_replaced(victim, short):
     child = child_of(victim, short)
     child.suspend()
-    with pytest.raises(MediaError, match=r"short\.wav: decoding took more than 1\.5 s"):
+    with pytest.raises(MediaError, match=r"short\.wav: decoding took more than 4 s"):
         victim.audio(short)
     assert not child.is_running()
     assert len(victim.audio(short).samples) == 1600
 
 
 def test_ctrl_c_ends_the_child_and_the_next_file_works(victim, short):
+    # a shell that starts us in the background has Ctrl-C ignored
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     child = child_of(victim, short)
     child.suspend()
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         victim.audio(short)
+    signal.signal(signal.SIGINT, former)
     assert not child.is_running()
     assert len(victim.audio(short).samples) == 1600
 
