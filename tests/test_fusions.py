@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from emobraid import fusion
 from emobraid.fusion.graph import GraphAttention, relation_table, stretches
 from emobraid.fusion.hierarchical import MEMBERS
+from emobraid.fusion.mult import DropAdd, norm
 from emobraid.layers import positions
 from emobraid.stream import Stream
 
@@ -231,41 +232,34 @@ def _attend(query, key, value):
     return torch.cat([((q @ k.T) / math.sqrt(q.shape[-1])).softmax(-1) @ v for q, k, v in heads], dim=-1)
 
 
-def _layer(block, lane, x, key, value):
-    """One transformer layer with the weights of one lane."""
+def _normed(x):
+    """What a map without bias reads: its bias comes from the shift."""
+    return F.layer_norm(x, (DIM,)) + DIM**-0.5
 
-    def norm(n, x):
-        return F.layer_norm(x, (DIM,)) * n.gain[lane, 0] + n.shift[lane, 0]
 
-    def linear(m, x):
-        return x @ m.weight[lane] + m.bias[lane, 0]
-
-    x = x + linear(block.out, _attend(linear(block.query, norm(block.norm_in, x)), key, value))
-    return x + linear(block.narrow, F.gelu(linear(block.widen, norm(block.norm_out, x))))
+def _after(after, lane, x, seen):
+    """The rest of a transformer layer with the weights of one lane."""
+    x = x + seen @ after.out.weight[lane] + after.out.bias[lane, 0]
+    wide = F.relu(_normed(x) @ after.widen.weight[lane])
+    return x + wide @ after.narrow.weight[lane] + after.narrow.bias[lane, 0]
 
 
 def _slow_mult(made, tokens):
     """One utterance, tokens by modality (T_m, D) -> logits: a loop over targets, sources and layers."""
-    names, depth = list(tokens), made.depth
     tokens = {m: x + positions(len(x), DIM, like=x) for m, x in tokens.items()}
     pooled = []
-    for target in names:
+    for target, start in tokens.items():
         reread, module = [], made.targets[target]
-        sources = [s for s in names if s != target]
-        for lane, source in enumerate(sources):
-            x = tokens[target]
-            product = made.key_values[source](F.layer_norm(tokens[source], (DIM,)))
-            place = [t for t in names if t != source].index(target)
-            for layer, block in enumerate(module.cross):
-                start = 2 * DIM * (place * depth + layer)
-                key, value = product[:, start : start + DIM], product[:, start + DIM : start + 2 * DIM]
-                x = _layer(block, lane, x, key, value)
+        for lane, source in enumerate(s for s in tokens if s != target):
+            x = start
+            key_values = (_normed(tokens[source]) @ module.key_values[lane].weight.T).split(DIM, dim=1)
+            for layer, cross in enumerate(module.cross):
+                key, value = key_values[2 * layer : 2 * layer + 2]
+                x = _after(cross.after, lane, x, _attend(_normed(x) @ cross.query.weight[lane], key, value))
             reread.append(x)
-        x = module.join(torch.cat(reread or [tokens[target]], dim=-1))
+        x = module.join(torch.cat(reread or [start], dim=-1))
         for own in module.own:
-            normed = F.layer_norm(x, (DIM,)) * own.norm.gain[0, 0] + own.norm.shift[0, 0]
-            key, value = (normed @ own.key_value.weight[0] + own.key_value.bias[0, 0]).chunk(2, dim=-1)
-            x = _layer(own.block, 0, x, key, value)
+            x = _after(own.after, 0, x, _attend(*(_normed(x) @ own.query_key_value.weight[0]).split(DIM, dim=1)))
         x, pool = module.norm(x), made.summaries.pools[target]
         pooled.append(pool.score(x).flatten().softmax(0) @ x)
     return made.head(made.mix(torch.cat(pooled)))
@@ -297,7 +291,7 @@ def test_mult_gives_each_directed_pair_its_own_weights(full):
     for index, target in enumerate(NAMES):
         for lane in range(2):
             block = made.targets[target].cross[0]
-            for module in (block.query, block.narrow):
+            for module in (block.query, block.after.narrow):
                 kept = module.weight[lane].clone()
                 module.weight[lane] += 0.5
                 after = made(full).embeddings
@@ -306,6 +300,43 @@ def test_mult_gives_each_directed_pair_its_own_weights(full):
                 assert moved == [i == index for i in range(3)]
             pairs += 1
     assert pairs == 6
+
+
+def test_a_shift_common_to_normed_features_is_a_bias():
+    x, weight = torch.randn(7, DIM), torch.randn(DIM, 3)
+    shifted = norm(x) @ weight
+    torch.testing.assert_close(shifted, F.layer_norm(x, (DIM,)) @ weight + weight.sum(dim=0) / DIM**0.5)
+    # and the weights hold any bias without changing the rest of the map
+    bias = torch.tensor([1.0, -2.0, 3.0])
+    moved = weight + (bias - weight.sum(dim=0) / DIM**0.5) / DIM**0.5
+    torch.testing.assert_close(norm(x) @ moved, F.layer_norm(x, (DIM,)) @ weight + bias)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_mult_drops_its_share_and_keeps_the_mean(rate):
+    layer, start, added = DropAdd(rate), torch.randn(3, 1001, 7), torch.ones(3, 1001, 7)
+    for counted in (layer(start, added.clone()) - start, layer(torch.zeros(()), added.clone())):
+        dropped = counted.abs() < 1e-5
+        assert dropped.float().mean().item() == pytest.approx(rate, abs=0.015)
+        # 26 of 256 for 0.1: the rest makes up for exactly that
+        scale = 256 / (256 - round(256 * rate))
+        torch.testing.assert_close(counted[~dropped], torch.full_like(counted[~dropped], scale), atol=1e-4, rtol=0)
+    torch.testing.assert_close(layer.eval()(start, added), start + 1)
+
+
+def test_what_mult_drops_passes_no_gradient_and_comes_from_the_seed():
+    def gradients():
+        torch.manual_seed(5)
+        with torch.enable_grad():
+            x, y = torch.zeros(40, 4, requires_grad=True), torch.ones(40, 4, requires_grad=True)
+            out = DropAdd(0.25)(x, y * 1.0)
+            return out, *torch.autograd.grad(out.sum(), (x, y))
+
+    out, to_x, to_y = gradients()
+    assert (to_x == 1).all()
+    torch.testing.assert_close(to_y, out.detach())
+    assert 0 < (to_y == 0).sum() < 160
+    torch.testing.assert_close(gradients()[0], out)
 
 
 def test_mult_reads_the_order_of_steps(full):

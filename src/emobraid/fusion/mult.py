@@ -1,15 +1,15 @@
 """MulT: directional cross-modal attention over unaligned sequences (Tsai et al. 2019, arXiv:1906.00295).
 
-Every modality is re-read by every other: for a target with N real positions, its M-1 sources are M-1 lanes of
-one batched computation, each lane with its own weights. Keys and values come from the sources' first level, as
-in the paper, so those of all targets and layers are one matrix product a source. Sequences are packed, so the
-cost follows real lengths. Unlike the paper, the lanes' concatenation is projected back to width D before the
-self-attention, heads are wide, and no dropout falls on attention weights.
+Every modality is re-read by every other: for a target, its M-1 sources are M-1 lanes of one batched computation, each
+lane with its own weights. Keys and values come from the sources' first level, as in the paper. Only real positions are
+computed, and a little padding among samples of like lengths. Unlike the paper, the lanes' concatenation is projected
+back to width D before the self-attention, heads are wide, and no dropout falls on attention weights.
 
-Shapes: N packed positions of one modality over the batch, L lanes, D width.
+Shapes: B batch, N packed positions of one modality over the batch, P places they are laid out in for attention,
+L lanes, H heads, D width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,68 +17,104 @@ from torch import Tensor, nn
 
 from emobraid.fusion.base import Fused, Fusion
 from emobraid.fusion.summary import Summaries
-from emobraid.layers import positions
-from emobraid.ragged import Packed, Plan, pack, plan, ragged_attend, unpack
-from emobraid.stream import Stream
+from emobraid.layers import AttentionPool, masked_softmax, positions
+from emobraid.ragged import Layout, Packed, Plan, by_group, pack, plan, ragged_attend, unpack
+from emobraid.stream import Stream, present
+
+
+def norm(x: Tensor) -> Tensor:
+    """Layer normalisation for a linear map that has no bias, since it can take over the gain and the shift.
+
+    Normed features sum to zero, so a shift common to all of them meets one direction of the weights that nothing else
+    meets: what comes out of it is the map's bias.
+    """
+    width = x.shape[-1]
+    return F.layer_norm(x, (width,), bias=x.new_full((width,), width**-0.5))
+
+
+class DropAdd(nn.Module):
+    """`x + dropout(y)`, overwriting y. On a CPU eight random bits decide over a value, so the rate is rounded to a
+    multiple of 1/256: a whole random number for each would cost more than the linear layer before it."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate, self.cut = rate, round(rate * 256)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        if not self.training or self.cut == 0:
+            return x + y
+        if y.device.type != "cpu":
+            return x + F.dropout(y, self.rate)
+        eights = torch.empty(-(-y.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        bits = eights.view(torch.uint8)[: y.numel()].view(y.shape)
+        kept = torch.ge(bits, self.cut, out=torch.empty_like(y, requires_grad=False))
+        return y.mul_(kept.mul_(256 / (256 - self.cut))).add_(x)
 
 
 class LaneLinear(nn.Module):
     """L linear maps side by side: (L, N, in) -> (L, N, out) in one call."""
 
-    def __init__(self, lanes: int, width: int, out: int) -> None:
+    def __init__(self, lanes: int, width: int, out: int, *, bias: bool = True) -> None:
         super().__init__()
         bound = width**-0.5  # as nn.Linear begins
         self.weight = nn.Parameter(torch.empty(lanes, width, out).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(lanes, 1, out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(lanes, 1, out).uniform_(-bound, bound)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
+        return torch.bmm(x, self.weight) if self.bias is None else torch.baddbmm(self.bias, x, self.weight)
 
 
-class LaneNorm(nn.Module):
-    """Layer normalisation with a gain and a shift for each lane."""
+class AfterAttention(nn.Module):
+    """What follows attention in a transformer layer: residuals and attention's answers (L, P, D) -> (L, P, D)."""
 
-    def __init__(self, lanes: int, dim: int) -> None:
+    def __init__(self, lanes: int, dim: int, dropout: float) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(lanes, 1, dim))
-        self.shift = nn.Parameter(torch.zeros(lanes, 1, dim))
+        self.out = LaneLinear(lanes, dim, dim)
+        self.widen, self.narrow = LaneLinear(lanes, dim, 4 * dim, bias=False), LaneLinear(lanes, 4 * dim, dim)
+        self.add = DropAdd(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, F.layer_norm(x, x.shape[-1:]), self.gain)
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        x = self.add(x, self.out(seen))
+        return self.add(x, self.narrow(self.widen(norm(x)).relu_()))
 
 
-class LaneBlock(nn.Module):
-    """One transformer layer over L lanes; lane i attends with its own weights over its own keys and values."""
+def heads_by_group(laid: Tensor, layout: Layout, count: int, heads: int) -> list[list[Tensor]]:
+    """Laid (P, count * D) -> `count` lists of every group's (G, H, T, D/H)."""
+    groups = by_group(laid.unflatten(-1, (count, heads, -1)), layout.shapes)
+    split = [group.permute(2, 0, 3, 1, 4).unbind(0) for group in groups]
+    return [[group[i] for group in split] for i in range(count)]
+
+
+class CrossLayer(nn.Module):
+    """One transformer layer over L lanes; each lane attends with its own weights over its own keys and values."""
 
     def __init__(self, lanes: int, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.norm_in, self.norm_out = LaneNorm(lanes, dim), LaneNorm(lanes, dim)
-        self.query, self.out = LaneLinear(lanes, dim, dim), LaneLinear(lanes, dim, dim)
-        self.widen, self.narrow = LaneLinear(lanes, dim, 4 * dim), LaneLinear(lanes, 4 * dim, dim)
+        self.lanes, self.heads = lanes, heads
+        self.query = LaneLinear(lanes, dim, dim, bias=False)
+        self.after = AfterAttention(lanes, dim, dropout)
 
-    def drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
-
-    def forward(self, x: Tensor, sources: list[tuple[Tensor, Tensor]], plans: list[Plan]) -> Tensor:
-        query = self.query(self.norm_in(x))
-        lanes = zip(query, sources, plans, strict=True)
-        seen = torch.stack([ragged_attend(q, k, v, plan, self.heads) for q, (k, v), plan in lanes])
-        x = x + self.drop(self.out(seen))
-        return x + self.drop(self.narrow(F.gelu(self.widen(self.norm_out(x)))))
+    def forward(self, x: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], plan: Plan) -> Tensor:
+        """`x` (L, P, D), or (1, P, D) when still the same in all lanes; keys and values by lane, then by group."""
+        query = self.query(norm(x).expand(self.lanes, -1, -1)).flatten(0, 1).unflatten(-1, (self.heads, -1))
+        queries = [q.transpose(1, 2) for q in by_group(query, plan.target.shapes * self.lanes)]
+        seen = ragged_attend(queries, keys, values, [mask for source in plan.sources for mask in source.masks])
+        return self.after(x, torch.cat([x[0, :0], *seen]).unflatten(0, (self.lanes, -1)))
 
 
-class SelfBlock(nn.Module):
-    """The same layer over a modality's own positions."""
+class SelfLayer(nn.Module):
+    """One transformer layer over a modality's own positions (1, P, D)."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.norm, self.key_value = LaneNorm(1, dim), LaneLinear(1, dim, 2 * dim)
-        self.block = LaneBlock(1, dim, heads, dropout)
+        self.heads = heads
+        self.query_key_value = LaneLinear(1, dim, 3 * dim, bias=False)
+        self.after = AfterAttention(1, dim, dropout)
 
-    def forward(self, x: Tensor, own: Plan) -> Tensor:
-        key, value = self.key_value(self.norm(x))[0].chunk(2, dim=-1)
-        return self.block(x, [(key, value)], [own])
+    def forward(self, x: Tensor, own: Layout) -> Tensor:
+        queries, keys, values = heads_by_group(self.query_key_value(norm(x))[0], own, 3, self.heads)
+        seen = ragged_attend(queries, keys, values, own.masks)
+        return self.after(x, torch.cat([x[0, :0], *seen])[None])
 
 
 class Target(nn.Module):
@@ -86,21 +122,37 @@ class Target(nn.Module):
 
     def __init__(self, sources: int, dim: int, depth: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.sources = sources
-        self.cross = nn.ModuleList(LaneBlock(sources, dim, heads, dropout) for _ in range(depth if sources else 0))
+        self.depth, self.heads = depth, heads
+        # for each source, the keys and values of all layers in one product
+        self.key_values = nn.ModuleList(nn.Linear(dim, depth * 2 * dim, bias=False) for _ in range(sources))
+        self.cross = nn.ModuleList(CrossLayer(sources, dim, heads, dropout) for _ in range(depth if sources else 0))
         self.join = nn.Linear(max(sources, 1) * dim, dim)
-        self.own = nn.ModuleList(SelfBlock(dim, heads, dropout) for _ in range(depth))
+        self.own = nn.ModuleList(SelfLayer(dim, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, tokens: Tensor, key_values: list[list[tuple[Tensor, Tensor]]], plans: list[Plan]) -> Tensor:
-        """`key_values[layer][lane]`; `plans` holds one for each lane and, last, the one for the modality itself."""
-        lanes = tokens.expand(max(self.sources, 1), *tokens.shape)
-        for block, sources in zip(self.cross, key_values, strict=True):
-            lanes = block(lanes, sources, plans[:-1])
-        joined = self.join(lanes.transpose(0, 1).flatten(1))[None]
-        for block in self.own:
-            joined = block(joined, plans[-1])
-        return self.norm(joined[0])
+    def forward(self, tokens: Tensor, sources: Sequence[Tensor], plan: Plan) -> Tensor:
+        """Packed positions (N, D) of the target, and those of its sources, normed -> the target's, re-read."""
+        lanes = [
+            heads_by_group(key_value(layout.lay(source)), layout, 2 * self.depth, self.heads)
+            for key_value, layout, source in zip(self.key_values, plan.sources, sources, strict=True)
+        ]
+        x = plan.target.lay(tokens)[None]
+        for i, layer in enumerate(self.cross):
+            keys, values = ([group for lane in lanes for group in lane[n]] for n in (2 * i, 2 * i + 1))
+            x = layer(x, keys, values, plan)
+        x = self.join(x.transpose(0, 1).flatten(1))[None]
+        for layer in self.own:
+            x = layer(x, plan.target)
+        return self.norm(plan.target.pick_up(x[0]))
+
+
+def summarise(pool: AttentionPool, packed: Packed, mask: Tensor) -> Tensor:
+    """(B, D): what `pool` gives for the unpacked stream, with no padding computed."""
+    tokens, lengths = packed
+    scores = unpack(Packed(pool.score(tokens), lengths), mask).values.squeeze(-1)  # (B, T)
+    weighted = tokens * masked_softmax(scores, mask)[mask][:, None]
+    sample = torch.arange(len(mask), device=mask.device).repeat_interleave(mask.sum(dim=1))
+    return tokens.new_zeros(len(mask), tokens.shape[1]).index_add(0, sample, weighted)
 
 
 class MultFusion(Fusion):
@@ -108,44 +160,25 @@ class MultFusion(Fusion):
         self, modalities: tuple[str, ...], dim: int, classes: int, *, depth: int, heads: int, dropout: float
     ) -> None:
         super().__init__()
-        self.modalities, self.depth = modalities, depth
-        others = len(modalities) - 1
-        self.targets = nn.ModuleDict({m: Target(others, dim, depth, heads, dropout) for m in modalities})
-        # no gain or shift before it: this product absorbs both
-        self.key_values = nn.ModuleDict(
-            {m: nn.Linear(dim, others * depth * 2 * dim) for m in modalities if others}  # a lone one has no readers
-        )
+        self.modalities = modalities
+        self.targets = nn.ModuleDict({m: Target(len(modalities) - 1, dim, depth, heads, dropout) for m in modalities})
         self.summaries = Summaries(modalities, dim)
         self.mix = nn.Sequential(nn.Linear(len(modalities) * dim, dim), nn.GELU(), nn.Dropout(dropout))
         self.head = nn.Linear(dim, classes)
 
-    def _as_sources(self, packed: Mapping[str, Packed]) -> dict[str, list[list[tuple[Tensor, Tensor]]]]:
-        """For every target, its keys and values by layer and lane."""
-        layers = self.depth if self.key_values else 0
-        ready: dict[str, list[list[tuple[Tensor, Tensor]]]] = {m: [[] for _ in range(layers)] for m in packed}
-        for source, project in self.key_values.items():
-            tokens = packed[source].tokens
-            products = project(F.layer_norm(tokens, tokens.shape[-1:]))
-            parts = iter(products.chunk((len(packed) - 1) * self.depth * 2, dim=-1))
-            for target in packed:
-                if target != source:
-                    for layer in ready[target]:
-                        layer.append((next(parts), next(parts)))
-        return ready
-
     def forward(self, streams: Mapping[str, Stream]) -> Fused:
         streams = {m: streams[m] for m in self.modalities}
         packed = {
-            m: pack(Stream(s.values + positions(s.values.shape[1], s.values.shape[2], like=s.values), s.mask))
-            for m, s in streams.items()
+            m: pack(Stream(values + positions(values.shape[1], values.shape[2], like=values), mask))
+            for m, (values, mask) in streams.items()
         }
-        sources = self._as_sources(packed)
-        reread = {}
+        normed = {m: norm(tokens) for m, (tokens, _) in packed.items()}
+        summaries = []
         for m, (tokens, lengths) in packed.items():
-            others = [p.lengths for o, p in packed.items() if o != m]
-            plans = [plan(lengths, other, tokens.device) for other in (*others, lengths)]
-            answers = self.targets[m](tokens, sources[m], plans)
-            reread[m] = unpack(Packed(answers, lengths), streams[m].mask)
-        embeddings, present = self.summaries(reread)
+            others = [o for o in packed if o != m]
+            made = plan(lengths, [packed[o].lengths for o in others], tokens.device)
+            reread = self.targets[m](tokens, [normed[o] for o in others], made)
+            summaries.append(summarise(self.summaries.pools[m], Packed(reread, lengths), streams[m].mask))  # type: ignore[arg-type]
+        embeddings = torch.stack(summaries, dim=1)
         features = self.mix(embeddings.flatten(1))
-        return Fused(self.head(features), features, embeddings, present)
+        return Fused(self.head(features), features, embeddings, present(streams))
