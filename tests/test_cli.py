@@ -214,7 +214,7 @@ def test_printing_settings_writes_nothing(command, tmp_path, monkeypatch):
         (["train", "--fusion_hidden_size", "9", "--fusion_heads", "2"], "must be a multiple of fusion_heads"),
         (["train", "--modalities", "text", "text"], "modalities must be one or more of text, audio, video, each once"),
         (["train", "--labels", "sad"], "a label space needs at least two classes, got ['sad']"),
-        (["train", "--text_model_name", "roberta-base"], "text_model_name: this version loads no pretrained encoders"),
+        (["train", "--text_model_name", "roberta-base"], "text_model_name needs --text_encoder pretrained"),
         (["train", "--audio_sample_rate", "8000"], "audio_sample_rate must be 16000"),
         (["train", "--config"], "Missing value for argument '--config'"),
         (["train", "--resume", "--overwrite"], "--resume continues a run, --overwrite takes it away: give one of them"),

@@ -127,11 +127,13 @@ def test_settings_that_cannot_go_together_are_refused(settings, message):
     assert message in refusal({"model": settings})
 
 
-@pytest.mark.parametrize("name", ["text_model_name", "audio_model_name", "video_model_name"])
-def test_a_pretrained_encoder_that_would_be_ignored_is_refused(name):
-    message = refusal({"model": {name: "somebody/large"}})
-    assert message.startswith(f"mine.toml: {name}: this version loads no pretrained encoders")
-    assert parse({"model": {name: MISSION[name]}}, "mine.toml") == Config()
+@pytest.mark.parametrize("modality", ["text", "audio", "video"])
+@pytest.mark.parametrize(("setting", "value"), [("model_name", "somebody/large"), ("tuning", "lora")])
+def test_a_pretrained_encoder_that_would_be_ignored_is_refused(modality, setting, value):
+    name = f"{modality}_{setting}"
+    assert refusal({"model": {name: value}}) == f"mine.toml: {name} needs --{modality}_encoder pretrained"
+    meant = parse({"model": {name: value, f"{modality}_encoder": "pretrained"}}, "mine.toml")
+    assert getattr(meant.model, name) == value
 
 
 @pytest.mark.parametrize("name", recipes())

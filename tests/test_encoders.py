@@ -557,7 +557,7 @@ def test_a_training_step_in_half_precision_has_finite_gradients(model):
         logits = model.train()(raw_streams()).logits
     logits.float().square().sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
-    assert model.encoders["video"].lstm.weight_ih_l0.grad.any()
+    assert model.encoders["video"].lstm.lstm.weight_ih_l0.grad.any()
 
 
 def test_a_model_fits_its_encoders_on_prepared_inputs(model):

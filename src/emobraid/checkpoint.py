@@ -111,13 +111,15 @@ def model_files(
     model: MultimodalEmotionModel, config: Config, *, calibration: Mapping[str, float], card: str
 ) -> dict[str, bytes]:
     """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.own_state().items()}
+    bases = model.bases()
     return {
         "config.toml": configuration.to_toml(config).encode(),
         "model.safetensors": save(weights),
         "labels.json": json.dumps({"labels": list(config.model.labels), "exclusive": True}, indent=1).encode(),
         "calibration.json": json.dumps({"temperatures": dict(calibration)}, indent=1).encode(),
         "README.md": card.encode(),
+        **({"bases.json": json.dumps(bases, indent=1).encode()} if bases else {}),
     }
 
 
@@ -129,6 +131,7 @@ def load_model(path: Path) -> tuple[MultimodalEmotionModel, Config, dict[str, fl
         raise ValueError(f"{folder}: no model to use, {', '.join(missing)} missing; take the folder best_model")
     config = load_config(folder, files)
     model = MultimodalEmotionModel(config.model)
+    check_bases(model, files, folder)
     load_weights(model, tensors(files["model.safetensors"], folder), folder)
     temperatures: dict[str, Any] = json.loads(files["calibration.json"])["temperatures"]
     return model.eval(), config, {k: float(v) for k, v in temperatures.items()}
@@ -147,9 +150,21 @@ def tensors(blob: bytes, folder: Path) -> dict[str, Tensor]:
     return loaded
 
 
+def check_bases(model: MultimodalEmotionModel, files: Mapping[str, bytes], folder: Path) -> None:
+    """ValueError when a pretrained model on this machine is not the one that the checkpoint was trained on."""
+    recorded = json.loads(files.get("bases.json", b"{}"))
+    for kind, base in model.bases().items():
+        was = recorded.get(kind, {}).get("sha256")
+        if was != base["sha256"]:
+            raise ValueError(
+                f"{folder}: was trained on another {base['name']} (sha256 {str(was)[:12]}, this one has "
+                f"{base['sha256'][:12]}); get the same weights, or train anew"
+            )
+
+
 def load_weights(model: MultimodalEmotionModel, weights: Mapping[str, Tensor], folder: Path) -> None:
     """Put weights into a model; ValueError lists up to five names that do not fit."""
-    own = model.state_dict()
+    own = model.own_state()
     wrong = [f"{k} missing" for k in own if k not in weights]
     wrong += [f"{k} unexpected" for k in weights if k not in own]
     wrong += [
@@ -159,4 +174,4 @@ def load_weights(model: MultimodalEmotionModel, weights: Mapping[str, Tensor], f
     ]
     if wrong:
         raise ValueError(f"{folder}: weights do not fit the settings: {'; '.join(wrong[:5])}")
-    model.load_state_dict(dict(weights))
+    model.load_state_dict(dict(weights), strict=False)  # what own_state leaves out came with the pretrained models

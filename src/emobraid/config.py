@@ -19,7 +19,9 @@ from pydantic.dataclasses import dataclass as checked
 from emobraid.emotions import Emotion, LabelSpace, nearest
 
 FusionType = Literal["early", "late", "mult", "graph", "contrastive", "adaptive", "hierarchical"]
-EncoderType = Literal["compact", "features"]
+EncoderType = Literal["compact", "pretrained", "features"]
+TuningMethod = Literal["frozen", "adapter", "lora", "prompt", "bitfit", "full"]
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Modality = Literal["text", "audio", "video"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
@@ -36,11 +38,11 @@ class ModelConfig:
     """The classes, in the order of every table."""
 
     text_encoder: EncoderType = "compact"
-    """compact: our own small encoder, trained from scratch; features: vectors from a file, column text_path."""
+    """compact: our own small one, trained from scratch; pretrained: text_model_name; features: vectors in text_path."""
     audio_encoder: EncoderType = "compact"
-    """compact: our own small encoder; features: audio_path points into array files such as f.npz#audio[12]."""
+    """compact: our own; pretrained: audio_model_name; features: audio_path names cells such as f.npz#audio[12]."""
     video_encoder: EncoderType = "compact"
-    """compact: our own small encoder; features: video_path points into array files such as f.npz#face[12]."""
+    """compact: our own; pretrained: video_model_name; features: video_path names cells such as f.npz#face[12]."""
     encoder_dim: int = Field(default=128, ge=8, multiple_of=8)
     """Width of the compact and feature encoders."""
 
@@ -52,17 +54,36 @@ class ModelConfig:
     """Width of the video features; found in the training data when left out."""
 
     text_model_name: str = "microsoft/deberta-v3-base"
-    """Pretrained text encoder. This version loads none: any other name is refused, not ignored."""
-    text_max_length: int = Field(default=512, ge=1)
-    """Words of an utterance that are read; the rest is cut off."""
+    """Pretrained text encoder, with --text_encoder pretrained: a hub id that has been fetched, or a folder."""
+    text_max_length: int = Field(default=512, ge=8)
+    """Tokens (compact: words) that are read, context included; the rest is cut off."""
+    text_tuning: TuningMethod = "frozen"
+    """What of a pretrained text encoder learns; all but frozen and full leave its own weights as they are."""
+    context_turns: int = Field(default=0, ge=0, le=64)
+    """Turns of the dialogue before the utterance that its text is read with (columns dialogue, turn, speaker)."""
     audio_model_name: str = "facebook/wav2vec2-base-960h"
-    """Pretrained audio encoder. This version loads none: any other name is refused, not ignored."""
+    """Pretrained voice encoder, with --audio_encoder pretrained: wav2vec 2.0, HuBERT, WavLM, Whisper."""
     audio_sample_rate: int = 16_000
-    """Samples a second that audio is brought to; this version works at 16000 only."""
+    """Samples a second that audio is brought to: 16000, which all supported encoders were trained at."""
+    audio_tuning: TuningMethod = "frozen"
+    """What of a pretrained voice encoder learns. Its convolutions stay frozen in any case."""
+    audio_pool: int = Field(default=4, ge=1, le=50)
+    """Frames (20 ms) of a pretrained voice encoder that are averaged into one position."""
     video_model_name: str = "google/vit-base-patch16-224"
-    """Pretrained video encoder. This version loads none: any other name is refused, not ignored."""
+    """Pretrained picture encoder, with --video_encoder pretrained."""
     video_max_frames: int = Field(default=30, ge=1, le=600)
     """Face crops taken from a clip, evenly spaced in time."""
+    video_tuning: TuningMethod = "frozen"
+    """What of a pretrained picture encoder learns."""
+    adapter_size: int = Field(default=64, ge=1)
+    """Units of an adapter's bottleneck."""
+    lora_rank: int = Field(default=8, ge=1)
+    """Rank of LoRA's updates."""
+    prompt_length: int = Field(default=16, ge=1)
+    """Learned positions before the input of every layer."""
+    encoder_precision: Precision = "auto"
+    """Arithmetic of frozen encoders. auto: bfloat16 where the processor has it, else float32; int8 is the quickest on
+    CPUs without bfloat16 and the least exact."""
 
     fusion_type: FusionType = "hierarchical"
     """How the modalities are braided together."""
@@ -83,12 +104,13 @@ class ModelConfig:
         if self.fusion_hidden_size % self.fusion_heads:
             raise ValueError("fusion_hidden_size must be a multiple of fusion_heads")
         if self.audio_sample_rate != 16_000:
-            raise ValueError("audio_sample_rate must be 16000: the compact encoders know no other")
-        for name in ("text_model_name", "audio_model_name", "video_model_name"):
-            if getattr(self, name) != getattr(ModelConfig, name):
-                raise ValueError(
-                    f"{name}: this version loads no pretrained encoders yet; leave it out to use the compact ones"
-                )
+            raise ValueError("audio_sample_rate must be 16000: the encoders know no other")
+        for modality in MODALITIES:
+            if getattr(self, f"{modality}_encoder") == "pretrained":
+                continue
+            for name in (f"{modality}_model_name", f"{modality}_tuning"):
+                if getattr(self, name) != getattr(ModelConfig, name):
+                    raise ValueError(f"{name} needs --{modality}_encoder pretrained")
         return self
 
 
@@ -96,6 +118,12 @@ class ModelConfig:
 class TrainingConfig:
     """How it is trained. The same budget for every fusion."""
 
+    encoder_learning_rate: float = Field(default=1e-4, gt=0)
+    """The same peak for weights inside pretrained encoders; 1e-5 to 3e-5 suits full tuning."""
+    gradient_checkpointing: bool = False
+    """Recompute the layers of tuned encoders in the backward pass: half the memory and more, a third more time."""
+    compile: bool = False
+    """torch.compile the model: pays on a GPU over long runs, seldom on a CPU."""
     batch_size: int = Field(default=16, ge=1)
     """Utterances a step."""
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -146,6 +174,8 @@ class DataConfig:
     """Where prepared inputs are kept between runs; default: emobraid in the user's cache folder."""
     cache: bool = True
     """Keep prepared inputs between runs, so that a second run decodes nothing."""
+    half_features: bool = True
+    """Keep what frozen encoders give as float16: half the disk and memory."""
     skip_unreadable: bool = False
     """Go on when a file cannot be read, with that modality missing; otherwise the first one stops the run."""
     allow_outside: Path | None = None

@@ -77,6 +77,50 @@ class AttentionPool(nn.Module):
         return torch.einsum("bt,btd->bd", weights, values), weights
 
 
+class WindowPool(nn.Module):
+    """Temporal attention: every `window` neighbouring positions become one, weighed by a learned score.
+
+    A Stream (B, T, D) in; a Stream (B, ceil(T / window), D) out, and the attention weights (B, T), which sum to 1 over
+    the real positions of each window.
+    """
+
+    def __init__(self, dim: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.score = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1))
+
+    def forward(self, stream: Stream) -> tuple[Stream, Tensor]:
+        values, mask = stream.blanked()
+        steps = mask.shape[1]
+        missing = -steps % self.window
+        values, mask = F.pad(values, (0, 0, 0, missing)), F.pad(mask, (0, missing))
+        scores = self.score(values).squeeze(-1).unflatten(1, (-1, self.window))  # (B, T', window)
+        by_window = mask.unflatten(1, (-1, self.window))
+        weights = masked_softmax(scores, by_window)
+        pooled = torch.einsum("btw,btwd->btd", weights, values.unflatten(1, (-1, self.window)))
+        return Stream(pooled, by_window.any(dim=2)), weights.flatten(1)[:, :steps]
+
+
+class BiLSTM(nn.Module):
+    """A bidirectional LSTM over a Stream's real positions: (B, T, D) -> (B, T, 2 * hidden). A hole in the middle is as
+    if the position had never been there."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=True)
+
+    def forward(self, stream: Stream) -> Stream:
+        values, mask = stream
+        lengths = mask.sum(dim=1)
+        front = torch.arange(mask.shape[1], device=mask.device)[None] < lengths[:, None]
+        gathered = torch.zeros_like(values).masked_scatter(front[..., None], values[mask])
+        packed = nn.utils.rnn.pack_padded_sequence(gathered, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        out, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
+        # real positions first; back to where they were
+        back = (~mask).long().argsort(dim=1, stable=True).argsort(dim=1)[..., None].expand_as(out)
+        return Stream(out.gather(1, back), mask)
+
+
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last dimension where `mask` is True; zeros, not NaN, in a row with nothing allowed."""
     if scores.shape[-1] == 0:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from emobraid import encoders, fusion
 from emobraid.config import ModelConfig
 from emobraid.encoders import Encoder
+from emobraid.encoders.pretrained import Tower
 from emobraid.fusion import Fused
 from emobraid.stream import Batch, Stream, keep_only
 
@@ -38,6 +39,20 @@ class MultimodalEmotionModel(nn.Module):
 
     def by_modality(self) -> dict[str, Encoder]:
         return {m: e for m, e in self.encoders.items() if isinstance(e, Encoder)}
+
+    def towers(self) -> dict[str, Tower]:
+        """The pretrained models inside the encoders, by the name of their place."""
+        return {name: m for name, m in self.named_modules() if isinstance(m, Tower)}
+
+    def own_state(self) -> dict[str, Tensor]:
+        """The weights a checkpoint must hold: all but those that pretrained models brought along unchanged."""
+        brought = {f"{place}.{n}" for place, tower in self.towers().items() for n in tower.brought()}
+        return {name: value for name, value in self.state_dict().items() if name not in brought}
+
+    def bases(self) -> dict[str, dict[str, str]]:
+        """Name and sha256 of the pretrained model below each modality that has one."""
+        towers = {t.kind: t for t in self.towers().values()}
+        return {kind: {"name": t.name, "sha256": t.base} for kind, t in towers.items()}
 
     def fit_inputs(self, prepared: Mapping[str, Iterable[Tensor]]) -> None:
         """Let the encoders take their input statistics from prepared TRAINING inputs."""

@@ -16,7 +16,8 @@ from torch import Tensor
 from emobraid import checkpoint
 from emobraid.config import Config
 from emobraid.data.csv import Cell, Sample
-from emobraid.data.preparer import CROP, Input, Preparer
+from emobraid.data.preparer import Preparer
+from emobraid.data.shelf import Input
 from emobraid.emotions import LabelSpace
 from emobraid.media import SAMPLE_RATE, MediaReader
 from emobraid.model import MultimodalEmotionModel
@@ -126,7 +127,8 @@ class Recognizer:
             m: None if m in arrays else self._cell(m, given[m]) for m in self.model.config.modalities
         }
         sample = Sample(id="", group="", cells=cells, sound_from_video=from_video, label=None)
-        inputs = self.preparer.sample(sample) | {m: self._array(m, v) for m, v in arrays.items()}
+        inputs = self.preparer.sample(sample)
+        inputs |= {m: self.preparer.finished(m, self._array(m, v)) for m, v in arrays.items()}
         return self.read(inputs)
 
     def predict_sample(self, sample: Sample) -> Prediction:
@@ -149,7 +151,7 @@ class Recognizer:
                 return Input(encoder.absent(), reason)
             return Input(encoder.prepare(value))
         times = np.arange(len(value), dtype=np.float32)
-        faces = self.reader.frames_to_faces(value, times, max_frames=self.preparer.max_frames, size=CROP)
+        faces = self.reader.frames_to_faces(value, times, max_frames=self.preparer.max_frames, size=encoder.crop)
         return Input(encoder.prepare(faces.crops) if len(faces.crops) else encoder.absent(), faces.note)
 
     def read(self, inputs: Mapping[str, Input]) -> Prediction:

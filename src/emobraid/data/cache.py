@@ -1,15 +1,30 @@
-"""Prepared inputs kept between runs, each under a key of everything it depends on. A damaged entry is as none."""
+"""Tensors kept between runs under keys of everything they depend on: prepared inputs and outputs of frozen encoders.
 
-import hashlib
+Many processes may use one folder at once. A damaged entry is as none, and is made again by who asked for it.
+"""
+
 import os
-import tempfile
+import stat
+import threading
+import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from filelock import FileLock, Timeout
 from torch import Tensor
+
+from emobraid.data.hashes import FileHashes, content_hash, key_of
+from emobraid.data.shard_folder import CacheSizes, ShardFolder
+from emobraid.data.shards import Entry, Kept, publish, sweep
+
+__all__ = ["CacheSizes", "FileHashes", "Kept", "TensorCache", "content_hash", "default_folder", "key_of"]
+
+PATIENCE = 10.0  # seconds that an entry may wait in memory, where a kill would lose it
 
 
 def default_folder() -> Path:
@@ -17,60 +32,207 @@ def default_folder() -> Path:
     return Path(base) / "emobraid"
 
 
-def content_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@dataclass
+class _Waiting:
+    """Entries of one group that are not on disk yet."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    weight: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def add(self, key: str, entry: Entry) -> None:
+        self.entries[key] = entry
+        self.weight += entry.weight
 
 
-def key_of(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+class TensorCache:
+    """Tensors with notes in memory-mapped shards; safe with several threads and processes.
 
+    Entries wait in memory until they fill a shard or ten seconds are over, so close it, or use it in a `with`.
+    `half` keeps floats as float16 where they fit; it belongs into the keys, as all settings do.
+    A folder that is full or read-only costs one warning; ValueError for one that everybody may write to.
+    """
 
-class PreparedCache:
-    """Prepared tensors with their notes on disk; safe with several processes, as entries appear by rename."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, half: bool = False, shard_bytes: int = 64 << 20) -> None:
+        self.folder, self.half, self.shard_bytes = Path(folder), half, shard_bytes
         self.writable = True
+        self.damaged = 0  # entries found damaged so far
+        self._lock = threading.Lock()  # guards what waits
+        self._waiting: dict[str, _Waiting] = {}  # by group
+        self._publishing = threading.Lock()  # one writer at a time; the others put meanwhile
+        self._published = ShardFolder(self.folder)
+        _refuse_if_open_to_all(self.folder)
+        sweep(self.folder)
+        self.refresh()
 
-    def _place(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.safetensors"
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """All that waits goes to disk and the files are let go; tensors handed out stay good."""
+        self.flush()
+        self._published.release()
+
+    def __contains__(self, key: str) -> bool:
+        """Whether it is kept; its numbers are not read, so it may still turn out to be damaged."""
+        return self._unpublished(key) is not None or self._published.find(key) is not None
 
     def get(self, key: str) -> tuple[Tensor, str] | None:
-        """The tensor and its note, or None when absent or damaged."""
-        try:
-            with safe_open(self._place(key), framework="pt") as entry:
-                about = entry.metadata() or {}
-                tensor = entry.get_tensor("prepared")
-        except (OSError, SafetensorError):
-            return None
-        return (tensor, about.get("note", "")) if about.get("digest") == _digest(tensor) else None
+        """The tensor (T, ...) and its note; None when absent or damaged.
 
-    def put(self, key: str, tensor: Tensor, note: str) -> None:
-        """Keep a tensor; a full or read-only folder costs one warning, never the run."""
+        The tensor views the mapped file: what is written into it never reaches the disk, but the next `get` here
+        would show it, so clone it before writing.
+        """
+        if entry := self._unpublished(key):
+            return entry.tensor.clone(), entry.note
+        while shard := self._published.find(key):
+            if entry := shard.read(key):
+                return entry.tensor, entry.note
+            self.damaged += 1
+            self._published.drop(key, shard)
+        return None
+
+    def _unpublished(self, key: str) -> Entry | None:
+        with self._lock:
+            found = (waiting.entries.get(key) for waiting in self._waiting.values())
+            return next(filter(None, found), None)
+
+    def put(self, key: str, tensor: Tensor, note: str = "", *, group: str = "") -> None:
+        """Keeps a copy of a tensor. `group` is the heading under which sizes are listed and entries forgotten."""
         if not self.writable:
             return
-        place = self._place(key)
+        entry = Entry.of(key, group, _copy(tensor, half=self.half), note)
+        with self._lock:
+            self._waiting.setdefault(group, _Waiting()).add(key, entry)
+        self._publish(lambda w: w.weight >= self.shard_bytes or time.monotonic() - w.since > PATIENCE)
+
+    def flush(self) -> None:
+        """All that waits goes to disk, where other processes see it."""
+        self._publish(lambda _: True)
+
+    def refresh(self) -> None:
+        """Takes in what other processes have published or deleted; a miss does so by itself."""
+        self._published.refresh()
+
+    def _publish(self, due: Callable[[_Waiting], bool]) -> None:
+        """Writes shards of the groups that are due; `get` finds their entries before, meanwhile and after."""
+        if self._due(due):
+            with self._publishing:
+                try:
+                    for group, entries in self._due(due).items():  # asked again: another thread may just have done it
+                        publish(self.folder, group, entries)
+                        self.refresh()
+                        self._no_longer_waiting(group, entries)
+                except OSError as error:
+                    self._give_up(error)
+
+    def _due(self, due: Callable[[_Waiting], bool]) -> dict[str, dict[str, Entry]]:
+        with self._lock:
+            return {group: dict(waiting.entries) for group, waiting in self._waiting.items() if due(waiting)}
+
+    def _no_longer_waiting(self, group: str, entries: dict[str, Entry]) -> None:
+        """What came in while the shard was written goes on waiting."""
+        with self._lock:
+            later = _Waiting()
+            for key, entry in self._waiting.pop(group, later).entries.items():
+                if entries.get(key) is not entry:
+                    later.add(key, entry)
+            if later.entries:
+                self._waiting[group] = later
+
+    def _give_up(self, error: OSError) -> None:
+        with self._lock:
+            self._waiting.clear()
+            first, self.writable = self.writable, False
+        if first:
+            warnings.warn(f"prepared inputs are not kept: {self.folder}: {error.strerror or error}", stacklevel=4)
+
+    def compact(self) -> int:
+        """Merges small shards, deletes unreadable ones, and says how many files fewer there are.
+
+        Readers lose nothing. While another process does so, or on a disk that does not let us, nothing is done.
+        """
+        self.flush()
+        fewer = 0
         try:
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            blob = save({"prepared": tensor.contiguous()}, metadata={"note": note, "digest": _digest(tensor)})
-            _appear(place, blob)
+            with self._alone(timeout=0):
+                small = [shard for shard in self._published.shards() if shard.size < self.shard_bytes / 4]
+                for group in sorted({shard.group for shard in small}):
+                    mine = [shard for shard in small if shard.group == group]
+                    fewer += self._published.merge(mine, self.shard_bytes) if len(mine) > 1 else 0
+                fewer += self._published.delete_damaged()
+        except Timeout:
+            pass
         except OSError as error:
-            self.writable = False
-            warnings.warn(f"prepared inputs are not kept: {self.folder}: {error.strerror}", stacklevel=2)
+            self._give_up(error)
+        return fewer
+
+    @contextmanager
+    def _alone(self, timeout: float) -> Iterator[None]:
+        """One process at a time merges or deletes, else what one deletes could come back merged by another."""
+        if self.folder.is_dir():
+            with FileLock(self.folder / "cache.lock", timeout=timeout):
+                self.refresh()
+                yield
+        else:
+            yield
+
+    def forget(self, group: str) -> int:
+        """Deletes the entries of a group, and says how many; OSError when the folder does not let us."""
+        return self._delete(lambda name: name == group)
+
+    def clear(self) -> int:
+        """Deletes all entries and unreadable files, and says how many entries; OSError when the folder forbids it."""
+        gone = self._delete(lambda _: True)
+        self._published.delete_damaged()
+        return gone
+
+    def _delete(self, which: Callable[[str], bool]) -> int:
+        self.flush()
+        with self._alone(timeout=60):
+            gone = [key for key, shard in self._published.index().items() if which(shard.group)]
+            self._published.delete(shard for shard in self._published.shards() if which(shard.group))
+        return len(gone)
+
+    def entries(self) -> Iterator[Kept]:
+        """All entries, without reading their numbers."""
+        self.flush()
+        self.refresh()
+        return self._published.entries()
+
+    def sizes(self) -> dict[str, CacheSizes]:
+        """What each group takes on disk."""
+        self.flush()
+        self.refresh()
+        return self._published.sizes()
 
 
-def _appear(place: Path, blob: bytes) -> None:
-    """A whole file or none, also when the disk is full or the run is stopped."""
-    handle, aside = tempfile.mkstemp(dir=place.parent)
+def _copy(tensor: Tensor, *, half: bool) -> Tensor:
+    """A packed copy on the CPU, as float16 if wanted and if that makes no number infinite."""
+    plain = torch.contiguous_format
+    tensor = tensor.detach()
+    if half and tensor.is_floating_point():
+        halved = tensor.to("cpu", torch.float16, copy=True, memory_format=plain)
+        # least and largest first: they are thirty times faster to find than all infinite ones
+        if not halved.numel() or torch.stack(torch.aminmax(halved)).isfinite().all() or _same_infinite(halved, tensor):
+            return halved
+    return tensor.to("cpu", copy=True, memory_format=plain)
+
+
+def _same_infinite(halved: Tensor, tensor: Tensor) -> bool:
+    return torch.equal(halved.isinf(), tensor.cpu().isinf())
+
+
+def _refuse_if_open_to_all(folder: Path) -> None:
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(blob)
-        os.replace(aside, place)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-
-
-def _digest(tensor: Tensor) -> str:
-    return hashlib.sha256(tensor.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest() if tensor.numel() else ""
+        mode = folder.stat().st_mode
+    except OSError:
+        return
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise ValueError(
+            f"the cache folder {folder} can be written by everybody, so its entries cannot be trusted: "
+            f"chmod 700 {folder}, or choose another"
+        )

@@ -1,9 +1,10 @@
 """The mission's CSV layout: rows of text, audio_path, video_path, emotion; an empty cell is a missing modality."""
 
 import csv
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from emobraid.config import ModelConfig
 from emobraid.data.features import FeatureCell
@@ -28,6 +29,8 @@ class Sample:
     table: str = ""  # "train.csv", for messages
     line: int = 0
     group: str  # speaker, or dialogue; empty when unknown
+    speaker: str = ""  # as the text encoder reads it, with a context only
+    context: tuple[tuple[str, str], ...] = ()  # (speaker, words) of the turns before, oldest first
     cells: Mapping[str, Cell]  # by modality
     sound_from_video: bool  # the table has no audio column: the clip's own sound track is its audio
     label: int | None
@@ -52,6 +55,10 @@ class Corpus:
     def open_test(self) -> list[Sample]:
         """The rows of the test split. For `evaluation` alone, which writes each opening into the run's ledger."""
         return self._read("test")
+
+    def inputs(self, name: str) -> list[Sample]:
+        """The rows of any split without their labels: what may be computed ahead without opening the seal."""
+        return [replace(sample, label=None) for sample in self._read(name)]
 
     def _read(self, name: str) -> list[Sample]:
         path = self.root / f"{name}.csv"
@@ -95,11 +102,13 @@ def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bo
     columns: dict[str, str] = {m: column(m, config) for m in config.modalities}
     labels = LabelSpace(config.labels)
     sound_from_video = False
+    turns: dict[str, list[Turn]] = {}
     for number, (line, row) in enumerate(_records(path)):
         if number == 0:
-            compact = config.video_encoder == config.audio_encoder == "compact"
-            sound_from_video = compact and {"audio", "video"} <= columns.keys() and columns["audio"] not in row
+            both = config.video_encoder != "features" and config.audio_encoder != "features"
+            sound_from_video = both and {"audio", "video"} <= columns.keys() and columns["audio"] not in row
             _check_columns(path, list(row), columns, labelled=labelled, sound_from_video=sound_from_video)
+            turns = dialogues(path, row) if config.context_turns else {}
         name = row.get("id") or f"{path.stem}-{line}"
         try:
             cells: dict[str, Cell] = {
@@ -114,10 +123,43 @@ def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bo
             table=path.name,
             line=line,
             group=row.get("speaker") or row.get("dialogue") or "",
+            speaker=row.get("speaker", "") if turns else "",
+            context=before(turns.get(row.get("dialogue", ""), []), line, config.context_turns),
             cells=cells,
             sound_from_video=sound_from_video,
             label=label,
         )
+
+
+class Turn(NamedTuple):
+    """A row's place in its dialogue, and what is said there."""
+
+    turn: float
+    line: int
+    speaker: str
+    text: str
+
+
+def dialogues(path: Path, first: Mapping[str, str]) -> dict[str, list[Turn]]:
+    """The turns of every dialogue of a table, in their order; ValueError when it has no dialogues or no turns."""
+    if missing := [c for c in ("text", "dialogue", "turn") if c not in first]:
+        raise ValueError(f"{path}: context_turns needs columns dialogue and turn; missing {', '.join(missing)}")
+    turns: dict[str, list[Turn]] = {}
+    for line, row in _records(path):
+        if not row["dialogue"]:
+            continue
+        try:
+            turn = float(row["turn"])
+        except ValueError:
+            raise ValueError(f"{path} line {line}: turn {row['turn']!r} is not a number") from None
+        turns.setdefault(row["dialogue"], []).append(Turn(turn, line, row.get("speaker", ""), row["text"][:TEXT_LIMIT]))
+    return {name: sorted(rows) for name, rows in turns.items()}
+
+
+def before(turns: Sequence[Turn], line: int, count: int) -> tuple[tuple[str, str], ...]:
+    """What was said in the `count` turns before the one at `line`; turns without words say nothing."""
+    place = next((i for i, turn in enumerate(turns) if turn.line == line), 0)
+    return tuple((t.speaker, t.text) for t in turns[max(0, place - count) : place] if t.text)
 
 
 def _check_columns(

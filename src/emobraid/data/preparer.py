@@ -1,23 +1,26 @@
-"""Samples -> tensors: every file is decoded once, in bounded children, and kept in memory and in the cache."""
+"""Samples -> tensors: every file is decoded once, in bounded children, read by the frozen part of its encoder if it has
+one, and kept in memory and in the cache."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from emobraid.config import Config
-from emobraid.data.cache import PreparedCache, content_hash, default_folder, key_of
+from emobraid.data.cache import default_folder
 from emobraid.data.csv import Sample
 from emobraid.data.features import FeatureCell
 from emobraid.data.prepared import PreparedSplit
-from emobraid.encoders.base import Encoder
+from emobraid.data.shelf import Input, Shelf, source
+from emobraid.encoders.base import Encoder, Utterance
 from emobraid.media import MediaError, MediaReader
 
-CROP = 96  # side of the face crops asked for; encoders bring them to their own size
+AHEAD = 64 << 20  # bytes of prepared inputs that wait for a frozen encoder, so that it can put like lengths together
 
 Progress = Callable[[int, int], None]  # (done, of)
 
@@ -30,16 +33,25 @@ class Reporter(Protocol):
     def progress(self, task: str) -> Progress: ...
 
 
-@dataclass(frozen=True)
-class Input:
-    """One modality of one utterance: its tensor (T, ...), T = 0 when missing, and why it is missing or what is odd."""
+@dataclass
+class _Waiting:
+    """Prepared inputs of one modality on their way through its stem."""
 
-    tensor: Tensor
-    note: str = ""
+    places: list[int] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+    def add(self, place: int, made: Input, key: str) -> None:
+        self.places.append(place)
+        self.inputs.append(made)
+        self.keys.append(key)
+        self.bytes += made.tensor.nbytes
 
 
 class Preparer:
-    """Turns samples into tensors with the encoders' own `prepare`, through the cache when there is one."""
+    """Turns samples into what the encoders' `encode` reads: decoded, prepared, through the stem where there is one;
+    from the shelf when there is one and it has it. `half` keeps what a stem gives as float16."""
 
     def __init__(
         self,
@@ -47,47 +59,112 @@ class Preparer:
         reader: MediaReader,
         *,
         max_frames: int,
-        cache: PreparedCache | None = None,
+        shelf: Shelf | None = None,
         workers: int = 1,
+        device: torch.device | str = "cpu",
+        half: bool = True,
     ) -> None:
         self.encoders, self.reader, self.max_frames = encoders, reader, max_frames
-        self.cache, self.workers = cache, workers
+        self.shelf, self.workers, self.device, self.half = shelf, workers, device, half
 
     def sample(self, sample: Sample) -> dict[str, Input]:
-        """All modalities of one utterance; ValueError when a file cannot be read."""
-        return {m: self._one(m, sample) for m in self.encoders}
+        """All modalities of one utterance, nothing kept; ValueError when a file cannot be read."""
+        return {m: self.finished(m, self.prepared(m, sample)) for m in self.encoders}
 
-    def _one(self, modality: str, sample: Sample) -> Input:
-        cell, encoder = sample.cells[modality], self.encoders[modality]
-        if cell is None and modality == "audio" and sample.sound_from_video:
-            cell = sample.cells["video"]
+    def prepared(self, modality: str, sample: Sample) -> Input:
+        """One modality decoded and prepared, not through the stem yet."""
+        cell, encoder = source(modality, sample), self.encoders[modality]
         if cell is None:
             return Input(encoder.absent(), "not given")
         if isinstance(cell, FeatureCell):
             return Input(encoder.prepare(cell.load()))
         if isinstance(cell, str):
-            tensor = encoder.prepare(cell)
+            tensor = encoder.prepare(Utterance(cell, sample.speaker, sample.context))
             return Input(tensor, "" if len(tensor) else "no words")
-        return self._media(modality, cell)
-
-    def _media(self, modality: str, path: Path) -> Input:
-        """Decoded and prepared, or taken from the cache under content, modality and preparation."""
-        encoder = self.encoders[modality]
-        key = ""
-        if self.cache and path.is_file():
-            key = key_of(content_hash(path), modality, encoder.preparation, f"{self.max_frames}:{CROP}:1")
-            if kept := self.cache.get(key):
-                return Input(*kept)
         if modality == "audio":
-            samples, note = self.reader.audio(path)
-            prepared = encoder.prepare(samples) if len(samples) else encoder.absent()
-        else:
-            faces = self.reader.faces(path, max_frames=self.max_frames, size=CROP)
-            note = faces.note
-            prepared = encoder.prepare(faces.crops) if len(faces.crops) else encoder.absent()
-        if self.cache and key:
-            self.cache.put(key, prepared, note)
-        return Input(prepared, note)
+            samples, note = self.reader.audio(cell)
+            return Input(encoder.prepare(samples) if len(samples) else encoder.absent(), note)
+        faces = self.reader.faces(cell, max_frames=self.max_frames, size=encoder.crop)
+        return Input(encoder.prepare(faces.crops) if len(faces.crops) else encoder.absent(), faces.note)
+
+    def finished(self, modality: str, prepared: Input) -> Input:
+        """One prepared input through the stem."""
+        return self._through_stem(modality, [prepared])[0]
+
+    def _through_stem(self, modality: str, prepared: Sequence[Input]) -> list[Input]:
+        encoder = self.encoders[modality]
+        there = [i for i, x in enumerate(prepared) if len(x.tensor)]
+        done = list(prepared)
+        if encoder.has_stem and there:
+            read = encoder.stem([prepared[i].tensor for i in there], self.device)
+            for i, tensor in zip(there, read, strict=True):
+                done[i] = Input(halved(tensor) if self.half else tensor, prepared[i].note)
+        return done
+
+    def inputs(
+        self, samples: Sequence[Sample], *, skip_unreadable: bool = False, progress: Progress | None = None
+    ) -> list[dict[str, Input]]:
+        """All modalities of many utterances. Files are decoded ahead while a stem reads; ValueError names the row."""
+        done: list[dict[str, Input]] = [{} for _ in samples]
+        waiting = {m: _Waiting() for m in self.encoders}
+
+        def tell() -> None:
+            if progress:
+                progress(sum(map(len, done)) // max(1, len(self.encoders)), len(samples))
+
+        for i, found in enumerate(self._ahead(samples, skip_unreadable)):
+            for modality, (made, key) in found.items():
+                if key is None or not self.encoders[modality].has_stem or not len(made.tensor):
+                    done[i][modality] = made
+                    self._keep(modality, key, made)
+                    continue
+                waiting[modality].add(i, made, key)
+                if waiting[modality].bytes > AHEAD:
+                    self._drain(modality, waiting, done)
+            tell()
+        for modality in waiting:
+            self._drain(modality, waiting, done)
+            tell()
+        return done
+
+    def _drain(self, modality: str, waiting: dict[str, _Waiting], done: list[dict[str, Input]]) -> None:
+        queue, waiting[modality] = waiting[modality], _Waiting()
+        made = self._through_stem(modality, queue.inputs)
+        for place, key, one in zip(queue.places, queue.keys, made, strict=True):
+            done[place][modality] = one
+            self._keep(modality, key, one)
+
+    def _keep(self, modality: str, key: str | None, made: Input) -> None:
+        if self.shelf and key:
+            self.shelf.put(modality, key, made)
+
+    def _ahead(self, samples: Sequence[Sample], skip_unreadable: bool) -> Iterator[dict[str, tuple[Input, str | None]]]:
+        """Every sample's inputs in order, a few samples decoded ahead. None for a key: it is finished."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            attempts: deque[Future[dict[str, tuple[Input, str | None]]]] = deque()
+            try:
+                for sample in samples:
+                    attempts.append(pool.submit(self._one, sample, skip_unreadable))
+                    if len(attempts) > 8 * self.workers:
+                        yield attempts.popleft().result()
+                while attempts:
+                    yield attempts.popleft().result()
+            finally:
+                for attempt in attempts:
+                    attempt.cancel()
+
+    def _one(self, sample: Sample, skip_unreadable: bool) -> dict[str, tuple[Input, str | None]]:
+        made: dict[str, tuple[Input, str | None]] = {}
+        for modality in self.encoders:
+            try:
+                key = self.shelf.key(modality, sample) if self.shelf else ""
+                found = self.shelf.get(key) if self.shelf else None
+                made[modality] = (found, None) if found else (self.prepared(modality, sample), key)
+            except (MediaError, ValueError, OSError) as error:
+                if not skip_unreadable:
+                    raise ValueError(f"{sample.table} line {sample.line}: {error}") from None
+                made[modality] = Input(self.encoders[modality].absent(), f"unreadable: {error}"), None
+        return made
 
     def split(
         self,
@@ -98,18 +175,7 @@ class Preparer:
         progress: Progress | None = None,
     ) -> PreparedSplit:
         """A whole split. An unreadable file stops it with the row's name, or is a missing modality by option."""
-        inputs: list[dict[str, Input]] = []
-        with ThreadPoolExecutor(self.workers) as pool:
-            attempts = [pool.submit(self._tolerant, s, skip_unreadable) for s in samples]
-            try:
-                for i, attempt in enumerate(attempts):
-                    inputs.append(attempt.result())
-                    if progress:
-                        progress(i + 1, len(samples))
-            except BaseException:
-                for attempt in attempts:
-                    attempt.cancel()
-                raise
+        inputs = self.inputs(samples, skip_unreadable=skip_unreadable, progress=progress)
         labels = torch.full((len(samples), classes), float("nan"))
         for i, sample in enumerate(samples):
             if sample.label is not None:
@@ -121,16 +187,11 @@ class Preparer:
             {s.id: {m: x.note for m, x in row.items() if x.note} for s, row in zip(samples, inputs, strict=True)},
         )
 
-    def _tolerant(self, sample: Sample, skip_unreadable: bool) -> dict[str, Input]:
-        prepared = {}
-        for modality in self.encoders:
-            try:
-                prepared[modality] = self._one(modality, sample)
-            except (MediaError, ValueError) as error:
-                if not skip_unreadable:
-                    raise ValueError(f"{sample.table} line {sample.line}: {error}") from None
-                prepared[modality] = Input(self.encoders[modality].absent(), f"unreadable: {error}")
-        return prepared
+
+def halved(tensor: Tensor) -> Tensor:
+    """As float16, unless that would make a number infinite."""
+    half = tensor.half()
+    return half if bool(half.isfinite().all()) else tensor
 
 
 def read_split(
@@ -138,11 +199,7 @@ def read_split(
 ) -> PreparedSplit:
     """A split decoded and prepared, with a line to the user about what is missing and why."""
     settings = config.data
-    cache = PreparedCache(settings.cache_dir or default_folder()) if settings.cache else None
-    with MediaReader(workers=settings.workers) as reader:
-        preparer = Preparer(
-            encoders, reader, max_frames=config.model.video_max_frames, cache=cache, workers=settings.workers
-        )
+    with preparing(encoders, config) as preparer:
         split = preparer.split(
             samples,
             len(config.model.labels),
@@ -151,3 +208,26 @@ def read_split(
         )
     reporter.say(f"{name}: {split.missing()}")
     return split
+
+
+@contextmanager
+def preparing(encoders: Mapping[str, Encoder], config: Config) -> Iterator[Preparer]:
+    """A Preparer with decoder processes and shelf as `config` says; both end with the block."""
+    settings, frames = config.data, config.model.video_max_frames
+    device = "cuda" if config.training.device == "auto" and torch.cuda.is_available() else "cpu"
+    with ExitStack() as open_things:
+        reader = open_things.enter_context(MediaReader(workers=settings.workers))
+        shelf = None
+        if settings.cache:
+            folder = settings.cache_dir or default_folder()
+            shelf = Shelf(folder, encoders, max_frames=frames, device=device, half=settings.half_features)
+            open_things.enter_context(shelf)
+        yield Preparer(
+            encoders,
+            reader,
+            max_frames=frames,
+            shelf=shelf,
+            workers=settings.workers,
+            device=device,
+            half=settings.half_features,
+        )

@@ -1,20 +1,31 @@
 """One encoder per modality, chosen by configuration."""
 
 from emobraid.config import ModelConfig
+from emobraid.encoders.adapters import Tuning
+from emobraid.encoders.audio import PretrainedAudio
 from emobraid.encoders.base import Encoder
 from emobraid.encoders.compact_audio import CompactAudio
 from emobraid.encoders.compact_text import CompactText
 from emobraid.encoders.compact_video import CompactVideo
 from emobraid.encoders.features import Features
+from emobraid.encoders.text import PretrainedText
+from emobraid.encoders.video import PretrainedVideo
+
+__all__ = ["Encoder", "build"]
 
 
 def build(modality: str, config: ModelConfig) -> Encoder:
     """The encoder that `config` names for `modality`."""
-    if getattr(config, f"{modality}_encoder") == "features":
+    kind = getattr(config, f"{modality}_encoder")
+    if kind == "features":
         width = getattr(config, f"{modality}_width")
         if width is None:
             raise ValueError(f"{modality}_width is not set: training finds it in the data, a model alone cannot")
         return Features(width, config.encoder_dim)
+    return pretrained(modality, config) if kind == "pretrained" else compact(modality, config)
+
+
+def compact(modality: str, config: ModelConfig) -> Encoder:
     if modality == "text":
         return CompactText(config.encoder_dim, max_length=config.text_max_length)
     if modality == "audio":
@@ -22,4 +33,18 @@ def build(modality: str, config: ModelConfig) -> Encoder:
     return CompactVideo(config.encoder_dim)
 
 
-__all__ = ["CompactAudio", "CompactText", "CompactVideo", "Encoder", "Features", "build"]
+def pretrained(modality: str, config: ModelConfig) -> Encoder:
+    tuning = Tuning(
+        getattr(config, f"{modality}_tuning"),
+        adapter_size=config.adapter_size,
+        lora_rank=config.lora_rank,
+        prompt_length=config.prompt_length,
+    )
+    name, precision = getattr(config, f"{modality}_model_name"), config.encoder_precision
+    if modality == "text":
+        return PretrainedText(name, max_length=config.text_max_length, tuning=tuning, precision=precision)
+    if modality == "audio":
+        return PretrainedAudio(
+            name, rate=config.audio_sample_rate, pool=config.audio_pool, tuning=tuning, precision=precision
+        )
+    return PretrainedVideo(name, hidden=config.encoder_dim, tuning=tuning, precision=precision)

@@ -4,8 +4,8 @@ Shapes: B batch, T time in, T' time out, D the encoder's own width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,29 @@ from torch import Tensor, nn
 from emobraid.stream import Stream
 
 
+class Utterance(NamedTuple):
+    """Words with what was said before them, oldest first: (speaker, words) each."""
+
+    text: str
+    speaker: str = ""
+    context: tuple[tuple[str, str], ...] = ()
+
+
 class Encoder(nn.Module, ABC):
-    """One modality: `prepare` turns a raw input into a tensor without weights, `encode` reads a batch of them."""
+    """One modality: `prepare` turns a raw input into a tensor without weights, `encode` reads a batch of them.
+
+    An encoder with frozen weights at its bottom has a `stem`, which runs once for every input; its output is what is
+    cached, batched, and given to `encode`.
+    """
 
     dim: int
     #: everything that `prepare` depends on; part of the key under which prepared tensors are cached
     preparation: str
+    #: side of the face crops that `prepare` wants, for video
+    crop: int = 96
+    has_stem: bool = False
+    #: under which name the cache lists what it keeps for this encoder
+    title: str = "compact"
 
     @abstractmethod
     def prepare(self, raw: Any) -> Tensor:
@@ -27,6 +44,14 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def absent(self) -> Tensor:
         """What `prepare` would give for a missing input: (0, ...)."""
+
+    def stem(self, prepared: Sequence[Tensor], device: torch.device | str = "cpu") -> list[Tensor]:
+        """The frozen part for prepared inputs (T, ...), any lengths: (T', ...) each, on the CPU."""
+        return list(prepared)
+
+    def stem_identity(self, device: torch.device | str = "cpu") -> str:
+        """Everything that `stem` depends on besides its input: weights, arithmetic, settings."""
+        return ""
 
     @abstractmethod
     def encode(self, stream: Stream) -> Stream:

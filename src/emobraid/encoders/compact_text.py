@@ -9,7 +9,7 @@ import zlib
 import torch
 from torch import Tensor, nn
 
-from emobraid.encoders.base import Encoder
+from emobraid.encoders.base import Encoder, Utterance
 from emobraid.layers import TransformerLayer, positions
 from emobraid.stream import Stream
 
@@ -17,12 +17,15 @@ WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 PIECES = 12  # hashed pieces kept of one word: the word itself, then its character n-grams
 
 
-def word_pieces(word: str, buckets: int) -> list[int]:
-    """Hash buckets (1..buckets) of a word and its character 3- to 5-grams (Bojanowski 2017, arXiv:1607.04606)."""
+def word_pieces(word: str, buckets: int, *, before: bool = False) -> list[int]:
+    """Hash buckets (1..buckets) of a word and its character 3- to 5-grams (Bojanowski 2017, arXiv:1607.04606).
+
+    A word `before` the utterance has buckets of its own: what others said is another thing than what is said."""
     edged = f"<{word}>"
     grams = [edged[i : i + n] for n in (3, 4, 5) for i in range(len(edged) - n + 1)]
     pieces = [word, *grams][:PIECES]
-    return [zlib.crc32(piece.encode()) % buckets + 1 for piece in pieces]
+    where = "before\0" if before else ""
+    return [zlib.crc32((where + piece).encode()) % buckets + 1 for piece in pieces]
 
 
 class CompactText(Encoder):
@@ -31,7 +34,7 @@ class CompactText(Encoder):
     def __init__(self, dim: int = 128, *, buckets: int = 16_384, layers: int = 2, max_length: int = 512) -> None:
         super().__init__()
         self.dim, self.buckets, self.max_length = dim, buckets, max_length
-        self.preparation = f"hashed-words:1:{buckets}:{max_length}:{PIECES}"
+        self.preparation = f"hashed-words:2:{buckets}:{max_length}:{PIECES}"
         self.embedding = nn.EmbeddingBag(buckets + 1, dim, mode="mean", padding_idx=0)
         # small, and normalised afterwards: a word that is seen three times must be able to move away from chance
         nn.init.normal_(self.embedding.weight, std=0.02)
@@ -39,13 +42,20 @@ class CompactText(Encoder):
         self.layers = nn.ModuleList(TransformerLayer(dim, 4, 0.1) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def prepare(self, raw: str) -> Tensor:
-        """Text -> (T, K) int64 hash buckets, 0 where a word has fewer pieces; at most `max_length` words."""
-        words = WORD.findall(raw.casefold())[: self.max_length]
-        table = torch.zeros(len(words), PIECES, dtype=torch.long)
-        for i, word in enumerate(words):
-            pieces = word_pieces(word, self.buckets)
-            table[i, : len(pieces)] = torch.tensor(pieces)
+    def prepare(self, raw: str | Utterance) -> Tensor:
+        """Text -> (T, K) int64 hash buckets, 0 where a word has fewer pieces; at most `max_length` words, of which the
+        utterance's own come first, and then those of its context that still fit, newest last."""
+        said = raw if isinstance(raw, Utterance) else Utterance(raw)
+        own = WORD.findall(said.text.casefold())[: self.max_length]
+        if not own:
+            return self.absent()
+        before = [w for turn in said.context for w in WORD.findall(" ".join(turn).casefold())]
+        before = before[max(0, len(before) - self.max_length + len(own)) :]
+        pieces = [word_pieces(w, self.buckets, before=True) for w in before]
+        pieces += [word_pieces(w, self.buckets) for w in (*own, *WORD.findall(said.speaker.casefold()))]
+        table = torch.zeros(len(pieces), PIECES, dtype=torch.long)
+        for i, some in enumerate(pieces):
+            table[i, : len(some)] = torch.tensor(some)
         return table
 
     def absent(self) -> Tensor:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emobraid.encoders.base import Encoder
+from emobraid.layers import BiLSTM
 from emobraid.stream import Stream
 
 
@@ -29,7 +30,7 @@ class CompactVideo(Encoder):
             # only real frames get here; once trained, the norm is a constant, so frames do not see each other
             blocks += [nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
         self.cnn = nn.Sequential(*blocks, nn.Flatten(1), nn.Dropout(dropout), nn.Linear(128 * 9, dim))
-        self.lstm = nn.LSTM(dim, dim // 2, batch_first=True, bidirectional=True)
+        self.lstm = BiLSTM(dim, dim // 2)
         self.norm = nn.LayerNorm(dim)
 
     def prepare(self, raw: np.ndarray) -> Tensor:
@@ -55,17 +56,9 @@ class CompactVideo(Encoder):
 
     def encode(self, stream: Stream) -> Stream:
         values, mask = stream
-        # real frames first, so that a hole in the middle is as if the frame had never been taken
-        order = (~mask).long().argsort(dim=1, stable=True)
-        lengths = mask.sum(dim=1)
         flat = values[mask].float()[:, None] / 127.5 - 1.0
         flat = flat - flat.mean(dim=(2, 3), keepdim=True)  # a darker room or skin is no emotion
         flat = flat / flat.std(dim=(2, 3), keepdim=True).clamp(min=0.05)
-        front = torch.arange(mask.shape[1], device=mask.device)[None] < lengths[:, None]
         faces = self.cnn(flat)
-        seen = faces.new_zeros(*mask.shape, self.dim).masked_scatter(front[..., None], faces)
-        packed = nn.utils.rnn.pack_padded_sequence(seen, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        out, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
-        out = self.norm(out + seen)
-        back = order.argsort(dim=1)[..., None].expand_as(out)
-        return Stream(out.gather(1, back), mask)
+        seen = faces.new_zeros(*mask.shape, self.dim).masked_scatter(mask[..., None], faces)
+        return Stream(self.norm(self.lstm(Stream(seen, mask)).values + seen), mask)

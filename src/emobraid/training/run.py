@@ -81,14 +81,21 @@ def _train(
     )
     if saved:
         trainer.resume(saved)
-    parameters = sum(p.numel() for p in model.parameters())
-    reporter.say(
-        f"{config.model.fusion_type} fusion, {parameters / 1e6:.1f} M parameters, {trainer.accelerator.device}"
-    )
+    reporter.say(f"{config.model.fusion_type} fusion, {sizes(model)}, {trainer.accelerator.device}")
     trainer.watchers = reporter.watchers(config, folder, trainer.standing.step, trainer.total_steps)
     outcome = trainer.fit()
     calibrate(folder / BEST, splits["val"])
     return outcome
+
+
+def sizes(model: MultimodalEmotionModel) -> str:
+    """`3.2 M parameters`, or with frozen ones among them `1.3 M of 87.6 M parameters trained (1.5 %)`."""
+    every = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    every += [(count, False) for tower in model.towers().values() if (count := tower.frozen_parameters())]
+    total, trained = sum(n for n, _ in every), sum(n for n, learns in every if learns)
+    if trained == total:
+        return f"{total / 1e6:.1f} M parameters"
+    return f"{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters trained ({100 * trained / total:.1f} %)"
 
 
 def calibrate(path: Path, val: PreparedSplit) -> Predictions:

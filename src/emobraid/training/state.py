@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from emobraid import checkpoint
 from emobraid import config as configuration
 from emobraid.config import Config
+from emobraid.model import MultimodalEmotionModel
 
 KEPT = 2  # the newest, and one before it in case the newest is damaged
 
@@ -35,14 +36,16 @@ class Standing:
     stopped: bool = False  # early stopping has spoken
 
 
-def save_standing(folder: Path, standing: Standing, model: nn.Module, optimizer: Optimizer, config: Config) -> None:
+def save_standing(
+    folder: Path, standing: Standing, model: MultimodalEmotionModel, optimizer: Optimizer, config: Config
+) -> None:
     """Publish `folder/step-N`, then drop all but the newest two, and what killed saves left behind."""
     moments = {
         f"{index}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
         for index, entry in optimizer.state_dict()["state"].items()
         for name, value in entry.items()
     }
-    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.own_state().items()}
     checkpoint.publish(
         folder / f"step-{standing.step:08d}",
         {

@@ -14,8 +14,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from emobraid import checkpoint
 from emobraid.config import Config
 from emobraid.data.prepared import PreparedSplit, training_order
+from emobraid.encoders.pretrained import Tower
 from emobraid.evaluation.inference import predict_split
 from emobraid.evaluation.metrics import macro_f1
 from emobraid.model import MultimodalEmotionModel
@@ -58,13 +60,16 @@ def schedule(step: int, total: int, warmup: float) -> float:
 
 
 def optimizer_for(model: nn.Module, config: Config, *, fused: bool) -> torch.optim.AdamW:
-    """AdamW; biases, gains and other vectors do not decay."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.training.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.training.learning_rate, fused=fused)
+    """AdamW; biases, gains and other vectors do not decay. Weights inside pretrained encoders have their own rate."""
+    settings = config.training
+    tuned = {id(p) for tower in model.modules() if isinstance(tower, Tower) for p in tower.parameters()}
+    by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for p in model.parameters():
+        if p.requires_grad:
+            peak = settings.encoder_learning_rate if id(p) in tuned else settings.learning_rate
+            by_kind.setdefault((peak, settings.weight_decay if p.dim() >= 2 else 0.0), []).append(p)
+    groups = [{"params": some, "peak": peak, "weight_decay": decay} for (peak, decay), some in by_kind.items()]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,12 @@ class Trainer:
         settings = config.training
         self.accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision)
         self.raw_model = model
+        if settings.gradient_checkpointing:
+            for tower in model.towers().values():
+                tower.checkpoint_gradients()
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(model, config, fused=True))
+        if settings.compile:
+            self.model = torch.compile(self.model, dynamic=True)
         self.classification = Classification(
             class_weights(train.labels, settings.class_weighting), settings.label_smoothing
         )
@@ -105,7 +115,7 @@ class Trainer:
 
     def resume(self, saved: state.Saved) -> None:
         """Take over a saved state: weights, moments, place in the data."""
-        self.raw_model.load_state_dict(saved.weights)
+        checkpoint.load_weights(self.raw_model, saved.weights, self.folder)
         state.restore_optimizer(self.optimizer.optimizer, saved.moments)
         self.standing = saved.standing
 
@@ -140,9 +150,10 @@ class Trainer:
 
     def _step(self, batch: Batch) -> None:
         now, settings = self.standing, self.config.training
-        rate = settings.learning_rate * schedule(now.step, self.total_steps, settings.warmup)
+        share = schedule(now.step, self.total_steps, settings.warmup)
+        rate = settings.learning_rate * share
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["peak"] * share
         losses = self._losses(batch)
         loss = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad()

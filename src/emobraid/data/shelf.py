@@ -1,0 +1,79 @@
+"""What was prepared, kept between runs: each input under a name made of everything it depends on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from emobraid.data.cache import FileHashes, TensorCache, key_of
+from emobraid.data.csv import Cell, Sample
+from emobraid.data.features import FeatureCell
+from emobraid.encoders.base import Encoder
+
+CODE = "2"  # to be raised when decoding or cropping changes, so that nothing made by the old code is taken
+
+
+@dataclass(frozen=True)
+class Input:
+    """One modality of one utterance: its tensor (T, ...), T = 0 when missing, and why it is missing or what is odd."""
+
+    tensor: Tensor
+    note: str = ""
+
+
+def source(modality: str, sample: Sample) -> Cell:
+    """The cell that a modality comes from: a clip's own sound track stands in for a missing audio column."""
+    cell = sample.cells[modality]
+    return sample.cells["video"] if cell is None and modality == "audio" and sample.sound_from_video else cell
+
+
+class Shelf:
+    """The cache as one set of encoders sees it: content hash, weights hash, settings and code version make the name."""
+
+    def __init__(
+        self,
+        folder: Path,
+        encoders: Mapping[str, Encoder],
+        *,
+        max_frames: int,
+        device: torch.device | str = "cpu",
+        half: bool = True,
+    ) -> None:
+        self.tensors, self.hashes = TensorCache(folder), FileHashes(folder)
+        self.encoders = encoders
+        self._settings = {m: self._depends_on(m, max_frames, device, half) for m in encoders}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.tensors.close()
+        self.hashes.close()
+
+    def _depends_on(self, modality: str, frames: int, device: torch.device | str, half: bool) -> tuple[str, ...]:
+        """Everything besides its content that decides what becomes of an input."""
+        encoder = self.encoders[modality]
+        crops = f"{frames}:{encoder.crop}" if modality == "video" else ""
+        stem = encoder.stem_identity(device)
+        return (modality, encoder.preparation, crops, stem, f"half:{half}" if stem else "", CODE)
+
+    def key(self, modality: str, sample: Sample) -> str:
+        """The name of an input; empty for what costs nothing to make again, or cannot be read."""
+        cell = source(modality, sample)
+        if cell is None or isinstance(cell, FeatureCell):
+            return ""
+        if isinstance(cell, str):
+            said = (cell, sample.speaker, *(part for turn in sample.context for part in turn))
+            return key_of(*self._settings[modality], *said) if self.encoders[modality].has_stem else ""
+        return key_of(*self._settings[modality], self.hashes.of(cell)) if cell.is_file() else ""
+
+    def get(self, key: str) -> Input | None:
+        """None when it is not there, or damaged."""
+        found = self.tensors.get(key) if key else None
+        return Input(*found) if found else None
+
+    def put(self, modality: str, key: str, made: Input) -> None:
+        self.tensors.put(key, made.tensor, made.note, group=f"{modality}/{self.encoders[modality].title}")

@@ -1,0 +1,186 @@
+"""Pretrained voice encoders: wav2vec 2.0 (Baevski et al. 2020, arXiv:2006.11477), HuBERT, WavLM, Whisper's encoder.
+
+The convolutions of `wav2vec2-base*` normalise over time, so padding and batch mates would change what they give: they
+always run on one length at a time, unpadded. The transformer above them is masked, and its padding changes nothing.
+
+Shapes: B batch, N samples, T frames (50 a second), T' after averaging, L layers + 1, D the model's width.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emobraid.encoders import hub
+from emobraid.encoders.adapters import Tuning
+from emobraid.encoders.base import Encoder
+from emobraid.encoders.pretrained import Precision, Tower, buckets, watched, width
+from emobraid.layers import WindowPool
+from emobraid.stream import Stream, pad
+
+BUDGET = {"cpu": 600, "cuda": 30_000}  # frames of a bucket
+SHORTEST = 400  # samples: the convolutions see nothing in fewer
+WINDOW_SECONDS = 30  # longer recordings are read in stretches: attention over minutes costs memory by the square
+
+
+class PretrainedAudio(Encoder):
+    """A learned weighted sum over all layers (SUPERB, Yang et al. 2021, arXiv:2105.01051), frames averaged by `pool`,
+    then temporal attention over stretches of `window` of those."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        rate: int = 16_000,
+        pool: int = 4,
+        window: int = 4,
+        tuning: Tuning | None = None,
+        precision: Precision = "auto",
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.title = name
+        self.tower = Tower(name, "audio", tuning or Tuning(), precision)
+        config = self.tower.config
+        self.dim, self.rate, self.pool = config.hidden_size, rate, pool
+        self.whisper = config.model_type == "whisper"
+        self.frozen = self.tower.model is None
+        self.has_stem = self.frozen or not self.whisper  # a tuned model's convolutions stay frozen, and are its stem
+        layers = getattr(config, "encoder_layers", None) if self.whisper else config.num_hidden_layers
+        self.layer_weights = nn.Parameter(torch.zeros(int(layers or 0) + 1))
+        self.norm, self.drop = nn.LayerNorm(self.dim), nn.Dropout(dropout)
+        self.attention = WindowPool(self.dim, window)
+        self._extractor: Any = None
+        self.preparation = f"wave:1:{self.tower.reading}:{rate}"
+
+    @property
+    def extractor(self) -> Any:
+        if self._extractor is None:
+            from transformers import AutoFeatureExtractor
+
+            with hub.quiet():
+                self._extractor = AutoFeatureExtractor.from_pretrained(self.tower.folder, local_files_only=True)
+            if self._extractor.sampling_rate != self.rate:
+                raise ValueError(
+                    f"{self.tower.name} hears {self._extractor.sampling_rate} samples a second; "
+                    f"audio_sample_rate is {self.rate}"
+                )
+        return self._extractor
+
+    def prepare(self, raw: np.ndarray) -> Tensor:
+        """Mono samples (N,) at `rate` -> (N,) float32, zero mean and unit variance where the model was trained so."""
+        wave = torch.as_tensor(np.ascontiguousarray(raw), dtype=torch.float32)
+        if not wave.numel():
+            return self.absent()
+        if getattr(self.extractor, "do_normalize", False) and not self.whisper:
+            wave = (wave - wave.mean()) / (wave.var(unbiased=False) + 1e-7).sqrt()
+        return F.pad(wave, (0, max(0, SHORTEST - len(wave))))
+
+    def absent(self) -> Tensor:
+        if self.frozen:
+            return torch.zeros(0, len(self.layer_weights), self.dim)
+        return torch.zeros(0) if self.whisper else torch.zeros(0, self.tower.config.conv_dim[-1])
+
+    def stem_identity(self, device: torch.device | str = "cpu") -> str:
+        if not self.frozen:  # the convolutions alone, as they were pretrained, in float32
+            return f"convolutions:1:{self.tower.base}" if self.has_stem else ""
+        return f"voice:1:{self.tower.identity(device)}:{self.pool}:{WINDOW_SECONDS}"
+
+    @torch.no_grad()
+    def stem(self, prepared: Sequence[Tensor], device: torch.device | str = "cpu") -> list[Tensor]:
+        if not self.has_stem:
+            return list(prepared)
+        model = self.tower.network(device)
+        if not self.frozen:
+            home = next(model.parameters()).device
+            return [convolved(model, wave.to(home)).cpu() for wave in prepared]
+        whole = [[s for s in wave.split(self._stretch()) if len(s) >= SHORTEST] for wave in prepared]
+        read = iter(self._states(model, [s for parts in whole for s in parts], torch.device(device)))
+        return [torch.cat([next(read) for _ in parts]) for parts in whole]
+
+    def _stretch(self) -> int:
+        """Samples that are read at once."""
+        return int(self.extractor.n_samples) if self.whisper else WINDOW_SECONDS * self.rate
+
+    def _positions(self, wave: Tensor) -> int:
+        """Whisper's output positions that hold sound."""
+        most = int(self.tower.config.max_source_positions)
+        return max(1, min(most, -(-len(wave) * most // self._stretch())))
+
+    def _states(self, model: nn.Module, waves: list[Tensor], device: torch.device) -> list[Tensor]:
+        """Every wave's (T', L, D), averaged over `pool` frames."""
+        kind = width(model)
+        if self.whisper:
+            frames = [mel_frames(self.extractor, wave, self.rate) for wave in waves]
+        else:
+            frames = [convolved(model, wave.to(device, kind)) for wave in waves]
+        made: list[Tensor] = [torch.empty(0)] * len(waves)
+        lengths = [self._positions(wave) for wave in waves] if self.whisper else [len(f) for f in frames]
+        for bucket in buckets(lengths, BUDGET.get(device.type, BUDGET["cuda"])):
+            stream = pad([frames[i].to(device, kind) for i in bucket])
+            for i, states in zip(bucket, self._layers(model, stream).unbind(0), strict=True):
+                made[i] = averaged(states[: lengths[i]].float(), self.pool).cpu()
+        return made
+
+    def _layers(self, model: Any, stream: Stream) -> Tensor:
+        """Convolved frames (or Whisper's spectrum) -> all layers (B, T, L, D)."""
+        mask, prompts = stream.mask, getattr(model, "prompts", None)
+        extra = 0 if prompts is None else prompts.length
+        with watched(model) as seen, warnings.catch_warnings():
+            # WavLM adds a position bias to its boolean mask, in a way that torch deprecates
+            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+            if self.whisper:
+                last = model(input_features=stream.values.transpose(1, 2)).last_hidden_state
+            else:
+                projected = model.feature_projection(stream.values)
+                hidden = projected[0] if isinstance(projected, tuple) else projected
+                if prompts is not None:
+                    hidden = prompts.before(hidden)
+                    mask = torch.cat([mask.new_ones(len(mask), extra), mask], dim=1)
+                # a mask where nothing is padded would only cost time
+                last = model.encoder(hidden, attention_mask=None if mask.all() else mask).last_hidden_state
+        return torch.stack([*seen[:-1], last], dim=2)[:, extra:]
+
+    def encode(self, stream: Stream) -> Stream:
+        values, mask = stream
+        if not self.frozen:
+            values, mask = self._tuned(stream)
+        weights = torch.softmax(self.layer_weights, dim=0)
+        mixed = torch.einsum("btld,l->btd", values.float(), weights)
+        pooled, _ = self.attention(Stream(self.drop(self.norm(mixed)), mask))
+        return pooled
+
+    def _tuned(self, stream: Stream) -> Stream:
+        model = self.tower.network(stream.values.device)
+        if not self.whisper:
+            states = self._layers(model, stream)
+            parts = [averaged(s[: int(n)], self.pool) for s, n in zip(states, stream.mask.sum(dim=1), strict=True)]
+            return pad(parts)
+        waves = [v[m] for v, m in zip(stream.values, stream.mask, strict=True)]
+        spectra = [mel_frames(self.extractor, wave.cpu(), self.rate).to(stream.values.device) for wave in waves]
+        states = self._layers(model, pad(spectra))
+        return pad([averaged(s[: self._positions(w)], self.pool) for s, w in zip(states, waves, strict=True)])
+
+
+def convolved(model: Any, wave: Tensor) -> Tensor:
+    """(N,) -> (T, conv width): the convolutions on one recording, unpadded."""
+    frames: Tensor = model.feature_extractor(wave[None])[0].T
+    return frames
+
+
+def mel_frames(extractor: Any, wave: Tensor, rate: int) -> Tensor:
+    """(N,) -> (3000, bands): Whisper knows one length, thirty seconds."""
+    made = extractor(wave.numpy(), sampling_rate=rate, return_tensors="np")["input_features"][0]
+    return torch.from_numpy(np.ascontiguousarray(made.T)).float()
+
+
+def averaged(states: Tensor, pool: int) -> Tensor:
+    """(T, ...) -> (ceil(T / pool), ...): means of neighbouring frames, the last over what is left."""
+    whole = len(states) // pool * pool
+    means = [states[:whole].unflatten(0, (-1, pool)).mean(dim=1)] if whole else []
+    rest = [states[whole:].mean(dim=0, keepdim=True)] if whole < len(states) else []
+    return torch.cat([*means, *rest])

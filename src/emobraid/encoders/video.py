@@ -1,0 +1,107 @@
+"""Pretrained picture encoders on face crops, then an LSTM over time: ViT (Dosovitskiy et al. 2021, arXiv:2010.11929)
+and what transformers loads like it.
+
+Shapes: B batch, T frames, S side of a crop, D the model's width, H width of the LSTM's one direction.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emobraid.encoders import hub
+from emobraid.encoders.adapters import Tuning
+from emobraid.encoders.base import Encoder
+from emobraid.encoders.pretrained import Precision, Tower, width
+from emobraid.layers import BiLSTM
+from emobraid.stream import Stream
+
+FRAMES = {"cpu": 4, "cuda": 256}  # that go through at once; on a CPU few, so that they stay in its cache
+
+
+class PretrainedVideo(Encoder):
+    """Each face's class token, then a bidirectional LSTM over the frames."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        hidden: int = 128,
+        tuning: Tuning | None = None,
+        precision: Precision = "auto",
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.title = name
+        self.tower = Tower(name, "video", tuning or Tuning(), precision)
+        self.has_stem = self.tower.model is None
+        side = self.tower.config.image_size
+        self.crop = int(side if isinstance(side, int) else side[0])
+        self.mean, self.std = normalisation(self.tower)
+        self.preparation = f"faces:1:{self.crop}"
+        self.width, self.dim = self.tower.config.hidden_size, 2 * hidden
+        self.norm, self.drop = nn.LayerNorm(self.width), nn.Dropout(dropout)
+        self.lstm = BiLSTM(self.width, hidden)
+
+    def prepare(self, raw: np.ndarray) -> Tensor:
+        """Face crops (T, S, S, 3) uint8 RGB -> (T, crop, crop, 3) uint8."""
+        if not len(raw):
+            return self.absent()
+        faces = torch.as_tensor(np.ascontiguousarray(raw))
+        return resized(faces, self.crop)
+
+    def absent(self) -> Tensor:
+        if self.has_stem:
+            return torch.zeros(0, self.width)
+        return torch.zeros(0, self.crop, self.crop, 3, dtype=torch.uint8)
+
+    def stem_identity(self, device: torch.device | str = "cpu") -> str:
+        return f"faces:1:{self.tower.identity(device)}:{self.mean}:{self.std}" if self.has_stem else ""
+
+    @torch.no_grad()
+    def stem(self, prepared: Sequence[Tensor], device: torch.device | str = "cpu") -> list[Tensor]:
+        if not self.has_stem:
+            return list(prepared)
+        model = self.tower.network(device)
+        size = FRAMES.get(torch.device(device).type, FRAMES["cuda"])
+        frames = torch.cat(list(prepared))
+        read = [self._faces(model, part.to(device)).float().cpu() for part in frames.split(size)]
+        return list(torch.cat(read).split([len(p) for p in prepared]))
+
+    def _faces(self, model: Any, frames: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 -> class tokens (N, D)."""
+        mean, std = (torch.tensor(v, device=frames.device) for v in (self.mean, self.std))
+        pixels = ((frames.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+        tokens: Tensor = model(pixel_values=pixels.to(width(model))).last_hidden_state
+        return tokens[:, 0]
+
+    def encode(self, stream: Stream) -> Stream:
+        values, mask = stream
+        if self.has_stem:
+            tokens = values.float()
+        else:
+            read = self._faces(self.tower.network(values.device), values[mask]).float()
+            tokens = read.new_zeros(*mask.shape, self.width).masked_scatter(mask[..., None], read)
+        return self.lstm(Stream(self.drop(self.norm(tokens)), mask))
+
+
+def normalisation(tower: Tower) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the pixels (0..1) that the model was trained with."""
+    from transformers import AutoImageProcessor
+
+    with hub.quiet():
+        processor = AutoImageProcessor.from_pretrained(tower.folder, backend="pil", local_files_only=True)
+    if not processor.do_normalize:
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return tuple(map(float, processor.image_mean)), tuple(map(float, processor.image_std))
+
+
+def resized(frames: Tensor, side: int) -> Tensor:
+    """(T, S, S, 3) uint8 -> (T, side, side, 3) uint8."""
+    if frames.shape[1:3] == (side, side):
+        return frames
+    small = F.interpolate(frames.permute(0, 3, 1, 2), (side, side), mode="bilinear", antialias=True)
+    return small.permute(0, 2, 3, 1).contiguous()
