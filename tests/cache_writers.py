@@ -2,7 +2,9 @@
 
 import hashlib
 import itertools
+import os
 import resource
+import time
 import warnings
 from pathlib import Path
 
@@ -40,6 +42,8 @@ def write_and_check(folder: Path, me: int, keys: int) -> None:
 
 
 def write_until_killed(folder: Path, start: int, started) -> None:
+    fsync = os.fsync
+    os.fsync = lambda handle: (fsync(handle), time.sleep(0.002))  # a slow disk, so that kills meet writes
     with TensorCache(folder, shard_bytes=2048) as cache:
         started.send(True)
         for i in itertools.count():

@@ -16,6 +16,7 @@ import torch
 
 from emobraid.config import ModelConfig
 from emobraid.stream import Stream
+from tiny_hub import TinyHub
 
 torch.set_num_threads(1)
 
@@ -27,6 +28,12 @@ def _own_cache_folder(tmp_path_factory):
         patch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", os.path.expanduser("~/.cache/matplotlib")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory) -> TinyHub:
+    """Folders of tiny models of the real architectures, by name, each made when first asked for."""
+    return TinyHub(tmp_path_factory.mktemp("hub"))
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,11 @@ from emobraid.config import (
     ModelConfig,
     TrainingConfig,
     fingerprint,
-    load_recipe,
     parse,
-    recipes,
     to_toml,
     to_tree,
 )
+from emobraid.recipes import load_recipe, recipes
 
 MISSION = {
     "text_model_name": "microsoft/deberta-v3-base",

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from emobraid.config import ModelConfig
-from emobraid.data.csv import BadRow, Corpus, SealedSplit, read_rows, read_unlabelled
+from emobraid.data.corpus import Corpus, SealedSplit
+from emobraid.data.csv import BadRow, CsvRows, read_rows, read_unlabelled
 from emobraid.data.features import FeatureCell
 
 HEADER = "text,audio_path,video_path,emotion"
@@ -294,7 +295,7 @@ def test_a_table_without_any_modality_is_refused(write):
 def test_the_test_split_is_sealed(write):
     for name in ("train.csv", "val.csv", "test.csv"):
         write(HEADER, f"{name},,,sad", name=name)
-    corpus = Corpus(root=write(HEADER, "train.csv,,,sad").parent, config=ModelConfig())
+    corpus = Corpus(CsvRows(root=write(HEADER, "train.csv,,,sad").parent, config=ModelConfig()))
     assert [corpus.split(s)[0].cells["text"] for s in ("train", "val")] == ["train.csv", "val.csv"]
     with pytest.raises(SealedSplit, match="the test split is sealed: only evaluation opens it"):
         corpus.split("test")
@@ -303,17 +304,17 @@ def test_the_test_split_is_sealed(write):
 
 @pytest.mark.parametrize("name", ["./test", "../data/test", "Test", ""])
 def test_the_seal_cannot_be_walked_around(name, write):
-    corpus = Corpus(root=write(HEADER, "x,,,sad", name="test.csv").parent, config=ModelConfig())
+    corpus = Corpus(CsvRows(root=write(HEADER, "x,,,sad", name="test.csv").parent, config=ModelConfig()))
     with pytest.raises(ValueError, match="unknown split"):
         corpus.split(name)
 
 
 def test_a_missing_split_is_named_with_all_that_must_be_there(tmp_path):
     with pytest.raises(ValueError, match=r"val\.csv: no such file; data_root must hold train\.csv, val\.csv, test\."):
-        Corpus(root=tmp_path, config=ModelConfig()).split("val")
+        Corpus(CsvRows(root=tmp_path, config=ModelConfig())).split("val")
 
 
 def test_a_corpus_permits_its_other_folder(write, tmp_path):
     path = write(HEADER, f"hi,{tmp_path}/media/a.wav,,sad")
-    corpus = Corpus(root=path.parent, config=ModelConfig(), allow_outside=tmp_path / "media")
+    corpus = Corpus(CsvRows(root=path.parent, config=ModelConfig(), allow_outside=tmp_path / "media"))
     assert corpus.split("train")[0].cells["audio"] == Path(tmp_path / "media/a.wav").resolve()

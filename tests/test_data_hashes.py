@@ -184,7 +184,8 @@ def test_a_name_that_is_not_text_and_a_file_that_is_not_there(tmp_path):
 def test_the_memory_is_for_its_owner_only(tmp_path, old_file):
     with FileHashes(tmp_path / "kept") as hashes:
         hashes.of(old_file)
-        names = {p.name: p.stat().st_mode & 0o077 for p in (tmp_path / "kept").glob("hashes.sqlite*")}
+        names = {p.name: p.stat().st_mode & 0o077 for p in (tmp_path / "kept").glob("hashes.*")}
+    assert names.pop("hashes.lock", 0) == 0  # some systems keep it
     assert names == {"hashes.sqlite": 0, "hashes.sqlite-wal": 0, "hashes.sqlite-shm": 0}
 
 

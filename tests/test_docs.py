@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from emobraid import cli
-from emobraid.config import MODALITIES, ModelConfig, recipes
+from emobraid.config import MODALITIES, ModelConfig
 from emobraid.fusion import FUSIONS
+from emobraid.recipes import recipes
 from emobraid.training.card import RESPONSIBLE_USE
 
 ROOT = Path(__file__).parents[1]

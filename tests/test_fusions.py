@@ -48,6 +48,16 @@ def changed(streams, name):
     return {m: Stream(torch.randn_like(s.values), s.mask) if m == name else s for m, s in streams.items()}
 
 
+def read_out(made, streams):
+    """(B, M, D): what graph and mult concatenate after modalities have heard each other."""
+    caught = []
+    reader = made.readout if hasattr(made, "readout") else made.mix
+    handle = reader.register_forward_pre_hook(lambda _, args: caught.append(args[0]))
+    made(streams)
+    handle.remove()
+    return caught[0].unflatten(1, (-1, DIM))
+
+
 # early
 
 
@@ -212,13 +222,36 @@ def test_a_graph_layer_is_gatv2_along_every_edge_between_present_nodes():
 
 def test_graph_messages_pass_between_modalities_and_along_time(full):
     made = build("graph", depth=1)
-    before = made(full).embeddings
-    after = made(changed(full, "audio")).embeddings
+    before, after = read_out(made, full), read_out(made, changed(full, "audio"))
     assert not torch.allclose(before[:, 0], after[:, 0], atol=1e-4)
     # the same steps in another order have the same whole, but other stretches
     turned = {**full, "text": Stream(full["text"].values.flip(1)[:, -3:], full["text"].mask[:, :3])}
     alone = {**full, "text": Stream(full["text"].values[:, :3], full["text"].mask[:, :3])}
     assert not torch.allclose(made(turned).logits[1], made(alone).logits[1], atol=1e-5)
+
+
+def test_graph_has_no_stretches_of_a_single_position(random_stream):
+    made = build("graph", depth=1)
+    one = {m: random_stream([1, 4], dim=DIM) for m in NAMES}
+    _, there, _ = made._nodes(one)
+    assert there[0].tolist() == [[True, False, False, False, False]] * 3
+    assert there[1].all()
+
+
+@pytest.mark.parametrize("name", ["graph", "mult"])
+def test_what_is_aligned_is_each_modality_before_it_hears_the_others(name, full):
+    made = build(name)
+    before, after = made(full).embeddings, made(changed(full, "text")).embeddings
+    torch.testing.assert_close(before[:, 1:], after[:, 1:])
+    assert not torch.allclose(before[:, 0], after[:, 0], atol=1e-4)
+
+
+def test_mult_aligns_plain_means_over_what_is_real(streams):
+    embeddings = build("mult")(streams).embeddings
+    for i, m in enumerate(NAMES):
+        for row, length in enumerate(LENGTHS[m]):
+            expected = streams[m].values[row, :length].mean(dim=0) if length else torch.zeros(DIM)
+            torch.testing.assert_close(embeddings[row, i], expected)
 
 
 # mult
@@ -277,16 +310,16 @@ def test_mult_equals_a_plain_loop_over_utterances_and_directed_pairs(modalities,
 
 def test_mult_rereads_every_modality_by_every_other(full):
     made = build("mult", depth=1)
-    before = made(full).embeddings
+    before = read_out(made, full)
     for m in NAMES:
         assert not any(torch.allclose(b, a, atol=1e-4) for b, a in zip(
-            before.unbind(1), made(changed(full, m)).embeddings.unbind(1), strict=True
+            before.unbind(1), read_out(made, changed(full, m)).unbind(1), strict=True
         ))  # fmt: skip
 
 
 def test_mult_gives_each_directed_pair_its_own_weights(full):
     made = build("mult", depth=1)
-    before = made(full).embeddings
+    before = read_out(made, full)
     pairs = 0
     for index, target in enumerate(NAMES):
         for lane in range(2):
@@ -294,7 +327,7 @@ def test_mult_gives_each_directed_pair_its_own_weights(full):
             for module in (block.query, block.after.narrow):
                 kept = module.weight[lane].clone()
                 module.weight[lane] += 0.5
-                after = made(full).embeddings
+                after = read_out(made, full)
                 module.weight[lane] = kept
                 moved = [not torch.allclose(before[:, i], after[:, i], atol=1e-5) for i in range(3)]
                 assert moved == [i == index for i in range(3)]

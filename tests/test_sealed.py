@@ -13,7 +13,8 @@ import pytest
 from corpora import Onlooker, feature_config, feature_corpus, results, run
 from emobraid import checkpoint
 from emobraid.config import DataConfig, fingerprint
-from emobraid.data.csv import Corpus, SealedSplit
+from emobraid.data.corpus import Corpus, SealedSplit
+from emobraid.data.csv import CsvRows
 from emobraid.evaluation import report
 from emobraid.evaluation.sealed import evaluate
 
@@ -67,9 +68,9 @@ def relabelled(corpus, folder, split):
 def test_the_training_side_gets_no_test_rows(corpus):
     config = feature_config(corpus).model
     with pytest.raises(SealedSplit, match="the test split is sealed: only evaluation opens it"):
-        Corpus(root=corpus, config=config).split("test")
-    assert len(Corpus(root=corpus, config=config).split("val")) == 60
-    assert len(Corpus(root=corpus, config=config).open_test()) == 12
+        Corpus(CsvRows(root=corpus, config=config)).split("test")
+    assert len(Corpus(CsvRows(root=corpus, config=config)).split("val")) == 60
+    assert len(Corpus(CsvRows(root=corpus, config=config)).open_test()) == 12
 
 
 def test_every_opening_is_a_line_in_the_runs_ledger(model, corpus, tmp_path):

@@ -12,7 +12,7 @@ import corpora
 from corpora import Onlooker, feature_config, feature_corpus, results, run
 from emobraid import checkpoint
 from emobraid.config import Config
-from emobraid.data.csv import Corpus
+from emobraid.data.corpus import Corpus
 from emobraid.fusion import Fused
 from emobraid.stream import Batch
 from emobraid.training import trainer as training

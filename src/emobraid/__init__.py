@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig
-    from emobraid.data.csv import Corpus
+    from emobraid.data.corpus import Corpus
     from emobraid.emotions import Emotion, LabelSpace
     from emobraid.model import MultimodalEmotionModel
     from emobraid.recognizer import NothingToRead, Prediction, Recognizer
@@ -18,7 +18,7 @@ __version__ = version("emobraid")
 _HOMES = {
     "Batch": "stream",
     "Config": "config",
-    "Corpus": "data.csv",
+    "Corpus": "data.corpus",
     "DataConfig": "config",
     "Emotion": "emotions",
     "LabelSpace": "emotions",

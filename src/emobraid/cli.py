@@ -1,4 +1,4 @@
-"""The `emobraid` command: train, evaluate, predict, sample-corpus. Errors are one line; --debug shows the traceback."""
+"""The `emobraid` command. Errors are one line; --debug shows the traceback."""
 
 import contextlib
 import io
@@ -14,8 +14,9 @@ import tyro
 from pydantic import ValidationError
 from rich.console import Console
 
-from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig, explain, load_recipe, parse, to_toml
+from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig, explain, parse, to_toml
 from emobraid.emotions import nearest
+from emobraid.recipes import load_recipe
 
 USER_ERROR, FAILED = 2, 1  # exit codes: the user can mend it; the work itself failed
 
@@ -26,7 +27,7 @@ LATER = {
     "ablation": "the ablation study",
     "all": "the complete experimental suite",
 }
-LATER_COMMANDS = ("timeline", "ablate", "extract", "doctor", "export", "demo", "serve")
+LATER_COMMANDS = ("timeline", "ablate", "export", "demo", "serve")
 Mode = Literal["standard", "few_shot", "distillation", "robust", "ablation", "all"]
 
 
@@ -111,6 +112,48 @@ class Predict:
 
 
 @dataclass(kw_only=True)
+class Extract:
+    """Decode and encode everything ahead, so that training starts at once.
+
+    Frozen encoders run once for every file; what they give is kept under a name made of the file's content, the
+    weights and all settings, so that a change in any of them makes it anew. Stop it at any time: the next call goes on.
+    train, evaluate and extract share one cache, and fill it themselves when it is empty.
+
+    Example: emobraid extract --config pretrained --data_root data
+    """
+
+    config: Path | None = None
+    """A recipe: a TOML file, or the name of one that ships. Flags override it."""
+    splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val")
+    """Which tables; of the test split inputs only, never labels."""
+    model: Annotated[ModelConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ModelConfig)
+    data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
+
+
+@dataclass(kw_only=True)
+class Doctor:
+    """Look after what is stored: `emobraid doctor cache` makes random entries again and compares them.
+
+    Exit code 1 when one differs. --clear deletes all that is kept; it holds what was cut from people's recordings.
+
+    Example: emobraid doctor cache --config pretrained --data_root data --entries 50
+    """
+
+    what: Annotated[Literal["cache"], tyro.conf.Positional] = "cache"
+    """What to look after. This version knows the cache."""
+    entries: int = 20
+    """How many random entries are made again."""
+    seed: int = 0
+    """Which ones."""
+    clear: bool = False
+    """Delete everything in the cache."""
+    config: Path | None = None
+    """The recipe that the entries were made with."""
+    model: Annotated[ModelConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ModelConfig)
+    data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
+
+
+@dataclass(kw_only=True)
 class SampleCorpus:
     """Make a small synthetic corpus in the expected layout, to try the program with.
 
@@ -178,6 +221,35 @@ def predict(args: Predict) -> int:
     return 0
 
 
+def extract(args: Extract) -> int:
+    from emobraid.data.extraction import extract as run
+    from emobraid.training.display import TerminalReporter, show_sizes
+
+    with TerminalReporter() as reporter:
+        sizes = run(Config(model=args.model, data=args.data), args.splits, reporter)
+    show_sizes(sizes, Console())
+    return 0
+
+
+def doctor(args: Doctor) -> int:
+    from emobraid.data.extraction import check, clear
+    from emobraid.training.display import TerminalReporter
+
+    config = Config(model=args.model, data=args.data)
+    if args.clear:
+        print(f"{clear(config)} entries deleted")
+        return 0
+    with TerminalReporter() as reporter:
+        checks = check(config, args.entries, args.seed, reporter)
+    wrong = [c for c in checks if not c.agrees]
+    for c in wrong:
+        print(f"{c.split} {c.id} {c.modality}: kept and made again differ by {c.difference:.1e}", file=sys.stderr)
+    worst = max((c.difference for c in checks), default=0.0)
+    told = f"{len(checks)} entries made again, largest relative difference {worst:.1e}"
+    print(f"{told}; {len(wrong)} differ, --clear deletes the cache" if wrong else told if checks else "nothing is kept")
+    return 1 if wrong else 0
+
+
 def sample_corpus(args: SampleCorpus) -> int:
     from emobraid.data.sample import make_sample_corpus
     from emobraid.training.display import TerminalReporter
@@ -196,6 +268,8 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "train": (Train, train),
     "evaluate": (Evaluate, evaluate),
     "predict": (Predict, predict),
+    "extract": (Extract, extract),
+    "doctor": (Doctor, doctor),
     "sample-corpus": (SampleCorpus, sample_corpus),
 }
 
@@ -273,9 +347,10 @@ def _overview() -> str:
 def _parse(spec: type, args: list[str], prog: str) -> Any:
     """Flags over the recipe over the defaults; ValueError in one line for anything tyro would refuse."""
     default = spec() if spec is not SampleCorpus else tyro.MISSING_NONPROP
-    if spec is Train and (recipe := _recipe(args)):
+    if "config" in spec.__dataclass_fields__ and (recipe := _recipe(args)):  # type: ignore[attr-defined]
         config = parse(load_recipe(recipe), recipe)
-        default = Train(config=Path(recipe), model=config.model, training=config.training, data=config.data)
+        sections = {n: getattr(config, n) for n in ("model", "training", "data") if n in spec.__dataclass_fields__}  # type: ignore[attr-defined]
+        default = spec(config=Path(recipe), **sections)
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):

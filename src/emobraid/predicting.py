@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from emobraid.data.csv import BadRow, Sample, read_unlabelled
+from emobraid.data.corpus import Sample
+from emobraid.data.csv import BadRow, read_unlabelled
 from emobraid.recognizer import Prediction, Recognizer
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from emobraid import checkpoint
 from emobraid.config import Config
-from emobraid.data.csv import Cell, Sample
+from emobraid.data.corpus import Cell, Sample
 from emobraid.data.preparer import Preparer
 from emobraid.data.shelf import Input
 from emobraid.emotions import LabelSpace

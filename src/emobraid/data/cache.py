@@ -49,12 +49,11 @@ class TensorCache:
     """Tensors with notes in memory-mapped shards; safe with several threads and processes.
 
     Entries wait in memory until they fill a shard or ten seconds are over, so close it, or use it in a `with`.
-    `half` keeps floats as float16 where they fit; it belongs into the keys, as all settings do.
     A folder that is full or read-only costs one warning; ValueError for one that everybody may write to.
     """
 
-    def __init__(self, folder: Path, *, half: bool = False, shard_bytes: int = 64 << 20) -> None:
-        self.folder, self.half, self.shard_bytes = Path(folder), half, shard_bytes
+    def __init__(self, folder: Path, *, shard_bytes: int = 64 << 20) -> None:
+        self.folder, self.shard_bytes = Path(folder), shard_bytes
         self.writable = True
         self.damaged = 0  # entries found damaged so far
         self._lock = threading.Lock()  # guards what waits
@@ -104,7 +103,7 @@ class TensorCache:
         """Keeps a copy of a tensor. `group` is the heading under which sizes are listed and entries forgotten."""
         if not self.writable:
             return
-        entry = Entry.of(key, group, _copy(tensor, half=self.half), note)
+        entry = Entry.of(key, group, _copy(tensor), note)
         with self._lock:
             self._waiting.setdefault(group, _Waiting()).add(key, entry)
         self._publish(lambda w: w.weight >= self.shard_bytes or time.monotonic() - w.since > PATIENCE)
@@ -174,7 +173,7 @@ class TensorCache:
     def _alone(self, timeout: float) -> Iterator[None]:
         """One process at a time merges or deletes, else what one deletes could come back merged by another."""
         if self.folder.is_dir():
-            with FileLock(self.folder / "cache.lock", timeout=timeout):
+            with FileLock(self.folder / "cache.lock", timeout=timeout, mode=0o600):
                 self.refresh()
                 yield
         else:
@@ -210,20 +209,9 @@ class TensorCache:
         return self._published.sizes()
 
 
-def _copy(tensor: Tensor, *, half: bool) -> Tensor:
-    """A packed copy on the CPU, as float16 if wanted and if that makes no number infinite."""
-    plain = torch.contiguous_format
-    tensor = tensor.detach()
-    if half and tensor.is_floating_point():
-        halved = tensor.to("cpu", torch.float16, copy=True, memory_format=plain)
-        # least and largest first: they are thirty times faster to find than all infinite ones
-        if not halved.numel() or torch.stack(torch.aminmax(halved)).isfinite().all() or _same_infinite(halved, tensor):
-            return halved
-    return tensor.to("cpu", copy=True, memory_format=plain)
-
-
-def _same_infinite(halved: Tensor, tensor: Tensor) -> bool:
-    return torch.equal(halved.isinf(), tensor.cpu().isinf())
+def _copy(tensor: Tensor) -> Tensor:
+    """A packed copy on the CPU."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _refuse_if_open_to_all(folder: Path) -> None:

@@ -2,70 +2,35 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from emobraid.config import ModelConfig
+from emobraid.data.corpus import SPLITS, Cell, Sample
 from emobraid.data.features import FeatureCell
 from emobraid.emotions import LabelSpace
 
-SPLITS = ("train", "val", "test")
 TEXT_LIMIT = 20_000  # characters of an utterance
 
-#: what a modality's cell holds: words, a media file, a place in an array file, or nothing
-Cell = str | Path | FeatureCell | None
-
-
-class SealedSplit(PermissionError):
-    """The training side asked for the test split."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One utterance as its table names it; nothing is decoded yet."""
-
-    id: str
-    table: str = ""  # "train.csv", for messages
-    line: int = 0
-    group: str  # speaker, or dialogue; empty when unknown
-    speaker: str = ""  # as the text encoder reads it, with a context only
-    context: tuple[tuple[str, str], ...] = ()  # (speaker, words) of the turns before, oldest first
-    cells: Mapping[str, Cell]  # by modality
-    sound_from_video: bool  # the table has no audio column: the clip's own sound track is its audio
-    label: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """A folder in the mission's layout. `split` gives train and val; the test split opens for evaluation only."""
+class CsvRows:
+    """A folder with train.csv, val.csv and test.csv."""
 
     root: Path
     config: ModelConfig
     allow_outside: Path | None = None
 
-    def split(self, name: str) -> list[Sample]:
-        """The rows of train or val; SealedSplit for test, so that nothing can be selected on it."""
-        if name == "test":
-            raise SealedSplit("the test split is sealed: only evaluation opens it")
-        if name not in SPLITS:  # "./test" would open it too
-            raise ValueError(f"unknown split {name!r}, known: {', '.join(SPLITS)}")
-        return self._read(name)
+    def table(self, split: str) -> Path:
+        return self.root / f"{split}.csv"
 
-    def open_test(self) -> list[Sample]:
-        """The rows of the test split. For `evaluation` alone, which writes each opening into the run's ledger."""
-        return self._read("test")
-
-    def inputs(self, name: str) -> list[Sample]:
-        """The rows of any split without their labels: what may be computed ahead without opening the seal."""
-        return [replace(sample, label=None) for sample in self._read(name)]
-
-    def _read(self, name: str) -> list[Sample]:
-        path = self.root / f"{name}.csv"
+    def read(self, split: str, *, labelled: bool) -> list[Sample]:
+        path = self.table(split)
         if not path.is_file():
             wanted = ", ".join(f"{s}.csv" for s in SPLITS)
             raise ValueError(f"{path}: no such file; data_root must hold {wanted}")
-        return list(read_rows(path, self.config, allow_outside=self.allow_outside))
+        return list(read_rows(path, self.config, allow_outside=self.allow_outside, labelled=labelled))
 
 
 def column(modality: str, config: ModelConfig) -> str:
@@ -74,9 +39,11 @@ def column(modality: str, config: ModelConfig) -> str:
     return "text" if modality == "text" and not published else f"{modality}_path"
 
 
-def read_rows(path: Path, config: ModelConfig, *, allow_outside: Path | None = None) -> Iterator[Sample]:
-    """Every row of a labelled table; ValueError names the file, the line and what is wrong with it."""
-    for row in _rows(path, config, allow_outside, labelled=True):
+def read_rows(
+    path: Path, config: ModelConfig, *, allow_outside: Path | None = None, labelled: bool = True
+) -> Iterator[Sample]:
+    """Every row of a table, with its label or without; ValueError names the file, the line and what is wrong there."""
+    for row in _rows(path, config, allow_outside, labelled=labelled):
         if isinstance(row, BadRow):
             raise ValueError(f"{path} line {row.line}: {row.reason}")
         yield row

@@ -87,7 +87,7 @@ class FileHashes:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # alone: a file must not be taken away from under a process that has just made it anew
-            with FileLock(self.path.with_suffix(".lock"), timeout=60):
+            with FileLock(self.path.with_suffix(".lock"), timeout=60, mode=0o600):
                 try:
                     return self._connect()
                 except sqlite3.OperationalError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from emobraid.data.csv import Sample
+from emobraid.data.corpus import Sample
 from emobraid.stream import Batch, pad
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from emobraid.config import Config
 from emobraid.data.cache import default_folder
-from emobraid.data.csv import Sample
+from emobraid.data.corpus import Sample
 from emobraid.data.features import FeatureCell
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.shelf import Input, Shelf, source
@@ -191,7 +191,9 @@ class Preparer:
 def halved(tensor: Tensor) -> Tensor:
     """As float16, unless that would make a number infinite."""
     half = tensor.half()
-    return half if bool(half.isfinite().all()) else tensor
+    # least and largest first: they are thirty times quicker to find than all infinite ones
+    fits = not half.numel() or bool(torch.stack(torch.aminmax(half)).isfinite().all())
+    return half if fits else tensor
 
 
 def read_split(

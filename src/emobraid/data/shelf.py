@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emobraid.data.cache import FileHashes, TensorCache, key_of
-from emobraid.data.csv import Cell, Sample
+from emobraid.data.corpus import Cell, Sample
 from emobraid.data.features import FeatureCell
 from emobraid.encoders.base import Encoder
 

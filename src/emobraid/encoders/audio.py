@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emobraid.encoders import hub
 from emobraid.encoders.adapters import Tuning
 from emobraid.encoders.base import Encoder
-from emobraid.encoders.pretrained import Precision, Tower, buckets, watched, width
+from emobraid.encoders.pretrained import Precision, Tower, buckets, preprocessing, watched, width
 from emobraid.layers import WindowPool
 from emobraid.stream import Stream, pad
 
@@ -62,8 +61,7 @@ class PretrainedAudio(Encoder):
         if self._extractor is None:
             from transformers import AutoFeatureExtractor
 
-            with hub.quiet():
-                self._extractor = AutoFeatureExtractor.from_pretrained(self.tower.folder, local_files_only=True)
+            self._extractor = preprocessing(AutoFeatureExtractor.from_pretrained, self.tower.folder)
             if self._extractor.sampling_rate != self.rate:
                 raise ValueError(
                     f"{self.tower.name} hears {self._extractor.sampling_rate} samples a second; "
@@ -87,7 +85,7 @@ class PretrainedAudio(Encoder):
 
     def stem_identity(self, device: torch.device | str = "cpu") -> str:
         if not self.frozen:  # the convolutions alone, as they were pretrained, in float32
-            return f"convolutions:1:{self.tower.base}" if self.has_stem else ""
+            return f"convolutions:2:{self.tower.base}" if self.has_stem else ""
         return f"voice:1:{self.tower.identity(device)}:{self.pool}:{WINDOW_SECONDS}"
 
     @torch.no_grad()
@@ -97,14 +95,24 @@ class PretrainedAudio(Encoder):
         model = self.tower.network(device)
         if not self.frozen:
             home = next(model.parameters()).device
-            return [convolved(model, wave.to(home)).cpu() for wave in prepared]
-        whole = [[s for s in wave.split(self._stretch()) if len(s) >= SHORTEST] for wave in prepared]
+            return [torch.cat([convolved(model, s.to(home)) for s in self._stretches(w)]).cpu() for w in prepared]
+        whole = [self._stretches(wave) for wave in prepared]
         read = iter(self._states(model, [s for parts in whole for s in parts], torch.device(device)))
         return [torch.cat([next(read) for _ in parts]) for parts in whole]
 
     def _stretch(self) -> int:
         """Samples that are read at once."""
         return int(self.extractor.n_samples) if self.whisper else WINDOW_SECONDS * self.rate
+
+    def _stretches(self, wave: Tensor) -> list[Tensor]:
+        return [s for s in wave.split(self._stretch()) if len(s) >= SHORTEST]
+
+    def _stretch_frames(self) -> int:
+        """What the convolutions make of a whole stretch."""
+        frames = self._stretch()
+        for kernel, stride in zip(self.tower.config.conv_kernel, self.tower.config.conv_stride, strict=True):
+            frames = (frames - kernel) // stride + 1
+        return frames
 
     def _positions(self, wave: Tensor) -> int:
         """Whisper's output positions that hold sound."""
@@ -130,9 +138,10 @@ class PretrainedAudio(Encoder):
         """Convolved frames (or Whisper's spectrum) -> all layers (B, T, L, D)."""
         mask, prompts = stream.mask, getattr(model, "prompts", None)
         extra = 0 if prompts is None else prompts.length
-        with watched(model) as seen, warnings.catch_warnings():
-            # WavLM adds a position bias to its boolean mask, in a way that torch deprecates
-            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+        # WavLM adds a position bias to its boolean mask, in a way that torch deprecates; not only inside this call, as
+        # gradient checkpointing does it again in the backward pass
+        warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+        with watched(model) as seen:
             if self.whisper:
                 last = model(input_features=stream.values.transpose(1, 2)).last_hidden_state
             else:
@@ -155,15 +164,16 @@ class PretrainedAudio(Encoder):
         return pooled
 
     def _tuned(self, stream: Stream) -> Stream:
-        model = self.tower.network(stream.values.device)
-        if not self.whisper:
-            states = self._layers(model, stream)
-            parts = [averaged(s[: int(n)], self.pool) for s, n in zip(states, stream.mask.sum(dim=1), strict=True)]
-            return pad(parts)
-        waves = [v[m] for v, m in zip(stream.values, stream.mask, strict=True)]
-        spectra = [mel_frames(self.extractor, wave.cpu(), self.rate).to(stream.values.device) for wave in waves]
-        states = self._layers(model, pad(spectra))
-        return pad([averaged(s[: self._positions(w)], self.pool) for s, w in zip(states, waves, strict=True)])
+        """The same as frozen ones do in their stem, with gradients."""
+        rows = [v[m].float() for v, m in zip(stream.values, stream.mask, strict=True)]
+        whole = [self._stretches(r) if self.whisper else list(r.split(self._stretch_frames())) for r in rows]
+        parts = [part for row in whole for part in row]
+        lengths = [self._positions(p) if self.whisper else len(p) for p in parts]
+        if self.whisper:
+            parts = [mel_frames(self.extractor, p.cpu(), self.rate).to(p.device) for p in parts]
+        states = self._layers(self.tower.network(stream.values.device), pad(parts))
+        read = iter([averaged(s[:n], self.pool) for s, n in zip(states, lengths, strict=True)])
+        return pad([torch.cat([next(read) for _ in row]) for row in whole])
 
 
 def convolved(model: Any, wave: Tensor) -> Tensor:

@@ -64,6 +64,16 @@ def settings(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
+def preprocessing(load: Any, folder: Path, **options: Any) -> Any:
+    """A model's tokenizer, feature extractor or image processor, from its folder alone."""
+    try:
+        with hub.quiet():
+            return load(folder, local_files_only=True, trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        why = str(error).partition(". ")[0]
+        raise hub.ModelNotHere(f"{folder} does not say how its inputs are read ({why}); copy it again") from None
+
+
 class Tower(nn.Module):
     """A pretrained model: frozen and loaded only when something has to be computed, or part of the network and tuned.
 
@@ -109,7 +119,9 @@ class Tower(nn.Module):
     def checkpoint_gradients(self) -> None:
         """Recompute layers in the backward pass in place of keeping what they gave; for a tuned model."""
         if self.model is not None:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            # renamed after transformers 5.20, which is still allowed
+            named = getattr(self.model, "activation_checkpointing_enable", None)
+            (named or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
 
     @property
     def reading(self) -> str:

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from emobraid.encoders import hub
 from emobraid.encoders.adapters import Tuning
 from emobraid.encoders.base import Encoder, Utterance
-from emobraid.encoders.pretrained import Precision, Tower, buckets
+from emobraid.encoders.pretrained import Precision, Tower, buckets, preprocessing
 from emobraid.stream import Stream, pad
 
 BUDGET = {"cpu": 1_024, "cuda": 32_768}  # tokens of a bucket
+SHORTEST = 8  # tokens that must find room
+ALPHABET = 26  # pieces that any vocabulary has
 
 
 class PretrainedText(Encoder):
@@ -36,7 +38,10 @@ class PretrainedText(Encoder):
         self.tower = Tower(name, "text", tuning or Tuning(), precision)
         self.dim = self.tower.config.hidden_size
         self.has_stem = self.tower.model is None
-        self.max_length = min(max_length, position_limit(self.tower.config))
+        prompts = tuning.prompt_length if tuning and tuning.method == "prompt" else 0  # they take places too
+        self.max_length = min(max_length, position_limit(self.tower.config) - prompts)
+        if self.max_length < SHORTEST:
+            raise ValueError(f"{name} has no place left for words beside {prompts} prompts; lower prompt_length")
         self.preparation = f"tokens:1:{self.tower.reading}:{self.max_length}"
         self.drop = nn.Dropout(dropout)
         self._tokenizer: Any = None
@@ -46,10 +51,11 @@ class PretrainedText(Encoder):
         if self._tokenizer is None:
             from transformers import AutoTokenizer
 
-            with hub.quiet():
-                self._tokenizer = AutoTokenizer.from_pretrained(
-                    self.tower.folder, local_files_only=True, trust_remote_code=False
-                )
+            tokenizer = preprocessing(AutoTokenizer.from_pretrained, self.tower.folder)
+            # without its vocabulary file transformers makes one that knows no word, and says nothing
+            if len(tokenizer) - len(tokenizer.all_special_tokens) < ALPHABET:
+                raise hub.ModelNotHere(f"{self.tower.folder} holds no vocabulary for its tokenizer; copy it again")
+            self._tokenizer = tokenizer
         return self._tokenizer
 
     def prepare(self, raw: str | Utterance) -> Tensor:

@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emobraid.encoders import hub
 from emobraid.encoders.adapters import Tuning
 from emobraid.encoders.base import Encoder
-from emobraid.encoders.pretrained import Precision, Tower, width
+from emobraid.encoders.pretrained import Precision, Tower, preprocessing, width
 from emobraid.layers import BiLSTM
 from emobraid.stream import Stream
 
@@ -92,8 +91,7 @@ def normalisation(tower: Tower) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of the pixels (0..1) that the model was trained with."""
     from transformers import AutoImageProcessor
 
-    with hub.quiet():
-        processor = AutoImageProcessor.from_pretrained(tower.folder, backend="pil", local_files_only=True)
+    processor = preprocessing(AutoImageProcessor.from_pretrained, tower.folder, backend="pil")
     if not processor.do_normalize:
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     return tuple(map(float, processor.image_mean)), tuple(map(float, processor.image_std))

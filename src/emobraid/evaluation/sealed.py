@@ -12,7 +12,8 @@ from typing import Any
 
 from emobraid import checkpoint
 from emobraid.config import Config, DataConfig, fingerprint
-from emobraid.data.csv import Corpus
+from emobraid.data.corpus import Corpus
+from emobraid.data.layouts import open_corpus
 from emobraid.data.preparer import Reporter, read_split
 from emobraid.evaluation.inference import predict_split
 from emobraid.evaluation.report import write_report
@@ -27,7 +28,7 @@ def evaluate(
     """
     model, trained, temperatures = checkpoint.load_model(model_path)
     config = Config(model=trained.model, training=trained.training, data=data)
-    corpus = Corpus(root=data.data_root, config=config.model, allow_outside=data.allow_outside)
+    corpus = open_corpus(data, config.model)
     split = read_split(model.by_modality(), corpus.open_test(), config, "test", reporter)
     if not temperatures:
         reporter.say("this model carries no calibration: its training did not end; confidences are raw")
@@ -41,19 +42,18 @@ def evaluate(
     metrics: dict[str, Any] = write_report(
         output, predict_split(model, split), temperatures, extra={"protocol": protocol}, pictures=pictures
     )
-    _enter(checkpoint.resolve(model_path).parent / "ledger.jsonl", config, metrics)
+    _enter(checkpoint.resolve(model_path).parent / "ledger.jsonl", config, metrics, corpus)
     return metrics
 
 
-def _enter(ledger: Path, config: Config, metrics: dict[str, Any]) -> None:
+def _enter(ledger: Path, config: Config, metrics: dict[str, Any], corpus: Corpus) -> None:
     """One line for each opening of the test split, so that a reader can count them."""
-    table = config.data.data_root / "test.csv"
     entry = {
         "opened": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": fingerprint(config),
         "git": _git_hash(),
         "seed": config.training.seed,
-        "split": hashlib.sha256(table.read_bytes()).hexdigest()[:12],
+        "split": hashlib.sha256(corpus.rows.table("test").read_bytes()).hexdigest()[:12],
         "environment": {
             "python": platform.python_version(),
             "torch": version("torch"),

@@ -23,9 +23,11 @@ class AdaptiveFusion(Fusion):
         self.voices = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), nn.Linear(dim, dim), nn.Tanh()) for _ in modalities
         )
-        self.gate = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(count * dim, dim), nn.GELU(), nn.Linear(dim, count * dim)
-        )
+        # linear, as in the paper; it begins by letting everything through alike
+        gate = nn.Linear(count * dim, count * dim)
+        nn.init.zeros_(gate.weight)
+        nn.init.zeros_(gate.bias)
+        self.gate = nn.Sequential(nn.Dropout(dropout), gate)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(dim), FeedForward(dim, dropout)) for _ in range(depth - 1)
         )

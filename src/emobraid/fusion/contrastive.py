@@ -24,7 +24,9 @@ class ContrastiveFusion(Fusion):
         super().__init__()
         self.summaries = Summaries(modalities, dim)
         self.into_space = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), FeedForward(dim, dropout)) for _ in modalities
+            # linear, as in CLIP: with a feed-forward here, speakers unseen in training were read worse
+            nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), nn.Linear(dim, dim))
+            for _ in modalities
         )
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(dim), FeedForward(dim, dropout)) for _ in range(depth - 1)

@@ -1,5 +1,6 @@
 """Graph fusion: modalities and their stretches of time are nodes, and messages pass along learned edges (GATv2,
-Brody et al. 2022, arXiv:2105.14491; multimodal emotion graphs as in MMGCN, Hu et al. 2021, arXiv:2107.06779).
+Brody et al. 2022, arXiv:2105.14491; multimodal emotion graphs as in MMGCN, Hu et al. 2021, arXiv:2107.06779, which
+also concatenates the modalities' nodes at the end).
 
 Shapes: B batch, M modalities, S stretches, N = M * (S + 1) nodes, R relations, H heads, D width.
 """
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from emobraid.fusion.base import Fused, Fusion
 from emobraid.fusion.summary import Summaries
-from emobraid.layers import FeedForward, masked_softmax
+from emobraid.layers import masked_softmax
 from emobraid.stream import Stream
 
 STRETCHES = 4  # nodes of time a modality: onset, two of the middle, offset
@@ -73,7 +74,7 @@ class GraphFusion(Fusion):
         relations = 4 * len(modalities) ** 2
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth))
         self.layers = nn.ModuleList(GraphAttention(dim, heads, relations) for _ in range(depth))
-        self.updates = nn.ModuleList(nn.Sequential(nn.LayerNorm(dim), FeedForward(dim, dropout)) for _ in range(depth))
+        self.readout = nn.Linear(len(modalities) * dim, dim)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), nn.Linear(dim, classes))
 
@@ -82,16 +83,18 @@ class GraphFusion(Fusion):
         wholes, present = self.summaries(streams)
         parts, filled = zip(*(stretches(streams[m], STRETCHES) for m in self.modalities), strict=True)
         nodes = torch.cat([wholes[:, :, None], torch.stack(parts, dim=1)], dim=2) + self.kind
-        there = torch.cat([present[..., None], torch.stack(filled, dim=1)], dim=2)
+        # a stream of one position has no course in time: its whole says everything
+        timed = torch.stack([streams[m].mask.sum(dim=1) > 1 for m in self.modalities], dim=1)
+        there = torch.cat([present[..., None], torch.stack(filled, dim=1) & timed[..., None]], dim=2)
         return nodes, there, present
 
     def forward(self, streams: Mapping[str, Stream]) -> Fused:
         grid, there, present = self._nodes(streams)
+        # each modality before it hears the others: aligned afterwards, it could pass on what it heard
+        embeddings = grid[:, :, 0].masked_fill(~present[..., None], 0.0)
         nodes, there = self.drop(grid.flatten(1, 2)), there.flatten(1)
-        for norm, layer, update in zip(self.norms, self.layers, self.updates, strict=True):
+        for norm, layer in zip(self.norms, self.layers, strict=True):
             nodes = nodes + self.drop(layer(norm(nodes), there, self.relations))
-            nodes = nodes + self.drop(update(nodes))
-        wholes = nodes.unflatten(1, (len(self.modalities), -1))[:, :, 0]
-        embeddings = wholes.masked_fill(~present[..., None], 0.0)
-        features = embeddings.sum(dim=1)  # a sum, as evidence adds up
+        wholes = nodes.unflatten(1, (len(self.modalities), -1))[:, :, 0].masked_fill(~present[..., None], 0.0)
+        features = self.readout(wholes.flatten(1))
         return Fused(self.head(features), features, embeddings, present)

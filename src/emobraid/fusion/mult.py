@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emobraid.fusion.base import Fused, Fusion
-from emobraid.fusion.summary import Summaries
+from emobraid.fusion.summary import Summaries, means
 from emobraid.layers import AttentionPool, masked_softmax, positions
 from emobraid.ragged import Layout, Packed, Plan, by_group, pack, plan, ragged_attend, unpack
 from emobraid.stream import Stream, present
@@ -179,6 +179,6 @@ class MultFusion(Fusion):
             made = plan(lengths, [packed[o].lengths for o in others], tokens.device)
             reread = self.targets[m](tokens, [normed[o] for o in others], made)
             summaries.append(summarise(self.summaries.pools[m], Packed(reread, lengths), streams[m].mask))  # type: ignore[arg-type]
-        embeddings = torch.stack(summaries, dim=1)
-        features = self.mix(embeddings.flatten(1))
-        return Fused(self.head(features), features, embeddings, present(streams))
+        features = self.mix(torch.cat(summaries, dim=1))
+        # each modality before it heard the others: aligned afterwards, it could pass on what it heard
+        return Fused(self.head(features), features, means(streams), present(streams))

@@ -22,6 +22,13 @@ class Summaries(nn.Module):
         return torch.stack(pooled, dim=1), present(streams)
 
 
+def means(streams: Mapping[str, Stream]) -> Tensor:
+    """Plain means over time (B, M, D), zero where missing: each modality as it came, with nothing learned on top."""
+    totals = torch.stack([s.blanked().values.sum(dim=1) for s in streams.values()], dim=1)
+    lengths = torch.stack([s.mask.sum(dim=1) for s in streams.values()], dim=1)
+    return totals / lengths.clamp(min=1)[..., None]
+
+
 class Heads(nn.Module):
     """One small classifier per modality: (B, M, D) -> (B, M, C), zero where missing."""
 

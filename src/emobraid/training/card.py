@@ -1,6 +1,9 @@
 """The card that every trained model carries: what it is, what it was trained on, what it must not be used for."""
 
+from collections.abc import Mapping
+
 from emobraid.config import Config
+from emobraid.encoders import hub
 from emobraid.model import MultimodalEmotionModel
 from emobraid.training.state import Standing
 
@@ -17,6 +20,7 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
     """Markdown; the scores on a test split are in the report that `emobraid evaluate` writes, not here."""
     settings = config.model
     parameters = sum(p.numel() for p in model.parameters())
+    below = "".join(map(base_facts, model.bases().values()))
     encoders = ", ".join(f"{m} {getattr(settings, f'{m}_encoder')}" for m in settings.modalities)
     return f"""\
 # An emobraid model: {settings.fusion_type} fusion of {", ".join(settings.modalities)}
@@ -27,9 +31,21 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
   own terms apply to what is done with this model
 - **Chosen by**: validation macro-F1, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was
   selected on and is optimistic; `emobraid evaluate` scores the sealed test split
-- **Calibration**: a temperature for each subset of modalities, fitted on validation (`calibration.json`)
+{below}- **Calibration**: a temperature for each subset of modalities, fitted on validation (`calibration.json`)
 
 ## Responsible use
 
 {RESPONSIBLE_USE}
 """
+
+
+def base_facts(base: Mapping[str, str]) -> str:
+    """What is known of a pretrained encoder, as lines of the card."""
+    facts = hub.about(base["name"])
+    told = (
+        f"{facts.licence}; trained on {facts.training_data}. Allowed: {facts.allowed_use}. "
+        f"Evaluation data it may have seen: {facts.contamination}"
+        if facts
+        else "its licence and training data are not known to emobraid; its own card tells them"
+    )
+    return f"- **Built on** `{base['name']}` (sha256 {base['sha256'][:12]}): {told}\n"

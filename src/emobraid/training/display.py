@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from emobraid.config import Config
+from emobraid.data.cache import CacheSizes
 from emobraid.data.preparer import Progress as Report
 from emobraid.training.state import Standing
 from emobraid.training.trainer import Watcher
@@ -55,6 +58,17 @@ class TerminalReporter:
         except ModuleNotFoundError:
             self.say("TensorBoard curves are off; they need: pip install 'emobraid[track]'")
         return watchers
+
+
+def show_sizes(sizes: Mapping[str, CacheSizes], console: Console) -> None:
+    """What the cache holds for each encoder."""
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("kept for", overflow="fold")
+    table.add_column("entries", justify="right")
+    table.add_column("size", justify="right")
+    for group, size in sorted(sizes.items()):
+        table.add_row(group, f"{size.entries:,}", filesize.decimal(size.bytes))
+    console.print(table)
 
 
 class TerminalWatcher:

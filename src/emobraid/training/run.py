@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 
 from emobraid import checkpoint
 from emobraid.config import Config, ModelConfig, fields_of, to_tree
-from emobraid.data.csv import Corpus, Sample
+from emobraid.data.corpus import Sample
 from emobraid.data.features import FeatureCell
+from emobraid.data.layouts import open_corpus
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
 from emobraid.evaluation.calibration import fit_temperatures
@@ -45,7 +46,7 @@ def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, report
     saved = _earlier_run(config, folder, resume=resume, overwrite=overwrite, reporter=reporter)
     if saved:
         config = replace(saved.config, data=config.data)
-    corpus = Corpus(root=config.data.data_root, config=config.model, allow_outside=config.data.allow_outside)
+    corpus = open_corpus(config.data, config.model)
     rows = {name: corpus.split(name) for name in ("train", "val")}
     config = replace(config, model=_with_feature_widths(config, rows["train"]))
     loss_weights = objective_weights(config)
@@ -54,7 +55,7 @@ def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, report
     splits = {name: read_split(model.by_modality(), samples, config, name, reporter) for name, samples in rows.items()}
     for name, split in splits.items():
         if not labelled(split.labels).any():
-            raise ValueError(f"{config.data.data_root / name}.csv has no labelled row; training needs some")
+            raise ValueError(f"{corpus.rows.table(name)} has no labelled row; training needs some")
     model.fit_inputs(splits["train"].tensors)
     folder.mkdir(parents=True, exist_ok=True)
     with _only_trainer(folder):

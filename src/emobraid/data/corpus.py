@@ -1,0 +1,72 @@
+"""Utterances as a corpus names them, and the seal on its test split.
+
+A corpus comes in some layout on disk; a `Rows` reads that layout, and `Corpus` decides who may ask for what.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from emobraid.data.features import FeatureCell
+
+SPLITS = ("train", "val", "test")
+
+#: what a modality's cell holds: words, a media file, a place in an array file, or nothing
+Cell = str | Path | FeatureCell | None
+
+
+class SealedSplit(PermissionError):
+    """The training side asked for the test split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One utterance as its table names it; nothing is decoded yet."""
+
+    id: str
+    table: str = ""  # "train.csv", for messages
+    line: int = 0
+    group: str  # speaker, or dialogue; empty when unknown
+    speaker: str = ""  # as the text encoder reads it, with a context only
+    context: tuple[tuple[str, str], ...] = ()  # (speaker, words) of the turns before, oldest first
+    cells: Mapping[str, Cell]  # by modality
+    sound_from_video: bool  # the table has no audio column: the clip's own sound track is its audio
+    label: int | None
+
+
+class Rows(Protocol):
+    """One layout on disk."""
+
+    def table(self, split: str) -> Path:
+        """The file that says what is in a split; its hash goes into the ledger."""
+
+    def read(self, split: str, *, labelled: bool) -> list[Sample]:
+        """The utterances of a split, in order; ValueError names the file and the line."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """`split` gives train and val; the test split opens for evaluation only."""
+
+    rows: Rows
+
+    def split(self, name: str) -> list[Sample]:
+        """The rows of train or val; SealedSplit for test, so that nothing can be selected on it."""
+        if name == "test":
+            raise SealedSplit("the test split is sealed: only evaluation opens it")
+        return self.rows.read(known(name), labelled=True)
+
+    def open_test(self) -> list[Sample]:
+        """The rows of the test split. For `evaluation` alone, which writes each opening into the run's ledger."""
+        return self.rows.read("test", labelled=True)
+
+    def inputs(self, name: str) -> list[Sample]:
+        """The rows of any split without their labels: what may be computed ahead without opening the seal."""
+        return self.rows.read(known(name), labelled=False)
+
+
+def known(name: str) -> str:
+    if name not in SPLITS:  # "./test" would open it too
+        raise ValueError(f"unknown split {name!r}, known: {', '.join(SPLITS)}")
+    return name
