@@ -164,10 +164,13 @@ def test_the_report_says_what_was_scored_and_how(model, corpus, tmp_path):
     opened(model, corpus, tmp_path / "out")
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert written["run"]["protocol"] == {
+        "dataset": "csv",
         "split": "test",
         "seed": 3,
         "fusion_type": "late",
         "bins": 15,
         "rows_without_label": 0,
+        "labels": {},
+        "rows_left_out": 0,
     }
     assert (tmp_path / "out" / "predictions.csv").read_text().count("\n") == 13

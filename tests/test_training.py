@@ -16,6 +16,7 @@ from emobraid.data.corpus import Corpus
 from emobraid.fusion import Fused
 from emobraid.stream import Batch
 from emobraid.training import trainer as training
+from emobraid.training.card import base_facts
 from emobraid.training.objectives import Classification, alignment, weighted_losses
 from emobraid.training.run import _only_trainer, objective_weights
 from emobraid.training.signals import StopRequests
@@ -381,3 +382,17 @@ def test_training_never_opens_the_test_split(tmp_path, trap, monkeypatch):
     monkeypatch.setattr(Corpus, "open_test", opened)
     run(feature_config(data, num_epochs=1), tmp_path / "run")
     assert (tmp_path / "run" / "best_model" / "calibration.json").is_file()
+
+
+def test_the_card_tells_what_is_known_of_a_pretrained_encoder():
+    known = base_facts({"name": "tae898/emoberta-base", "sha256": "0123456789abcdef"})
+    assert "sha256 0123456789ab" in known
+    assert "Evaluation data it may have seen: MELD and IEMOCAP" in known
+    assert "are not known to emobraid" in base_facts({"name": "somebody/else", "sha256": "0" * 64})
+
+
+@pytest.mark.parametrize("name", ["gradient_checkpointing", "compile"])
+def test_settings_for_tuned_encoders_are_refused_where_none_is_tuned(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name} is for tuned pretrained encoders, and none is tuned here"):
+        run(feature_config(feature_corpus(tmp_path / "data"), **{name: True}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -2,11 +2,12 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig, exp
 from emobraid.emotions import nearest
 from emobraid.recipes import load_recipe
 
+LONGEST = 1_000  # characters of a message; a compiler under us may say thousands of lines
 USER_ERROR, FAILED = 2, 1  # exit codes: the user can mend it; the work itself failed
 
 LATER = {
@@ -28,6 +30,7 @@ LATER = {
     "all": "the complete experimental suite",
 }
 LATER_COMMANDS = ("timeline", "ablate", "export", "demo", "serve")
+MeldDefect = Literal["missing_clip", "corrupt_clip", "extra_clip", "gap", "times"]
 Mode = Literal["standard", "few_shot", "distillation", "robust", "ablation", "all"]
 
 
@@ -49,7 +52,7 @@ class Train:
     mode: Mode = "standard"
     """Training regime. This version has standard; it says so for the others."""
     config: Path | None = None
-    """A recipe: a TOML file, or the name of one that ships (sample, features). Flags override it."""
+    """A recipe: a TOML file, or the name of one that ships (sample, features, meld). Flags override it."""
     output_dir: Path = Path("checkpoints")
     """Where metrics.jsonl, tensorboard/, resume/ and best_model/ go."""
     resume: bool = False
@@ -67,8 +70,9 @@ class Train:
 class Evaluate:
     """Score a model on the test split: figures, tables, pictures.
 
-    Opens DATA_ROOT/test.csv and writes so into the run's ledger.jsonl. Nothing is fitted here: temperatures come from
-    the model, which fitted them on validation. Writes metrics.json, predictions.csv and PNGs.
+    Opens the test table of DATA_ROOT and writes so into the run's ledger.jsonl. Nothing is fitted here: temperatures
+    come from the model, which fitted them on validation. On another corpus than the model's own (--dataset meld), rows
+    whose label it cannot express are left out, counted and told. Writes metrics.json, predictions.csv and PNGs.
 
     Example: emobraid evaluate --model_path checkpoints/best_model --data_root data --output_dir results
     """
@@ -132,23 +136,31 @@ class Extract:
 
 @dataclass(kw_only=True)
 class Doctor:
-    """Look after what is stored: `emobraid doctor cache` makes random entries again and compares them.
+    """Look a corpus over: `emobraid doctor data` tells all that is odd about it and what to do, with line numbers.
 
-    Exit code 1 when one differs. --clear deletes all that is kept; it holds what was cut from people's recordings.
+    Exit code 1 when something is broken; --json prints every place. --media decodes all clips to find unreadable,
+    silent and faceless ones, which takes as long as extracting them.
 
-    Example: emobraid doctor cache --config pretrained --data_root data --entries 50
+    `emobraid doctor cache` looks after what is kept instead: it makes random entries again and compares them (exit code
+    1 when one differs); --clear deletes all of it, which was cut from people's recordings.
+
+    Example: emobraid doctor data/MELD.Raw --dataset meld
     """
 
-    what: Annotated[Literal["cache"], tyro.conf.Positional] = "cache"
-    """What to look after. This version knows the cache."""
+    what: Annotated[str, tyro.conf.Positional] = "cache"
+    """A folder with a corpus, or `cache` (write ./cache for a folder of that name)."""
+    json: bool = False
+    """Print JSON, with every place of every finding."""
+    media: bool = False
+    """Decode every clip as well."""
     entries: int = 20
-    """How many random entries are made again."""
+    """How many random entries of the cache are made again."""
     seed: int = 0
     """Which ones."""
     clear: bool = False
     """Delete everything in the cache."""
     config: Path | None = None
-    """The recipe that the entries were made with."""
+    """The recipe that the model is made with: its labels and modalities are what a corpus must have."""
     model: Annotated[ModelConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ModelConfig)
     data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
 
@@ -165,12 +177,16 @@ class SampleCorpus:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Where to put it; must be new or empty."""
-    clips: int = 560
-    """Utterances in all three splits."""
+    layout: Literal["csv", "meld"] = "csv"
+    """csv: our own tables; meld: dialogues in the folders and tables of MELD."""
+    clips: int | None = None
+    """Utterances in all three splits; default: 560, meld 48."""
+    defects: tuple[MeldDefect, ...] = ()
+    """What to spoil in a meld layout, to see what the doctor says."""
     seed: int = 0
     """The same seed gives the same bytes."""
     workers: int = 2
-    """Processes."""
+    """Processes (csv)."""
 
 
 def train(args: Train) -> int:
@@ -184,11 +200,13 @@ def train(args: Train) -> int:
     from emobraid.training.run import BEST
     from emobraid.training.run import train as run
 
+    other = "" if args.data.dataset == "csv" else f" --dataset {args.data.dataset}"
     with TerminalReporter() as reporter:
         outcome = run(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+    best = args.output_dir / BEST
     print(
-        f"{args.output_dir / BEST}: validation macro-F1 {outcome.best_macro_f1:.3f} at epoch {outcome.best_epoch + 1}; "
-        f"score it with: emobraid evaluate --model_path {args.output_dir / BEST} --data_root {args.data.data_root}"
+        f"{best}: validation macro-F1 {outcome.best_macro_f1:.3f} at epoch {outcome.best_epoch + 1}; "
+        f"score it with: emobraid evaluate --model_path {best} --data_root {args.data.data_root}{other}"
     )
     return 0
 
@@ -232,6 +250,10 @@ def extract(args: Extract) -> int:
 
 
 def doctor(args: Doctor) -> int:
+    if args.what != "cache":
+        return _doctor_corpus(args)
+    if args.json or args.media:
+        raise ValueError("--json and --media are for a corpus: emobraid doctor FOLDER")
     from emobraid.data.extraction import check, clear
     from emobraid.training.display import TerminalReporter
 
@@ -250,17 +272,40 @@ def doctor(args: Doctor) -> int:
     return 1 if wrong else 0
 
 
-def sample_corpus(args: SampleCorpus) -> int:
-    from emobraid.data.sample import make_sample_corpus
+def _doctor_corpus(args: Doctor) -> int:
+    if args.clear:
+        raise ValueError("--clear is for the cache: emobraid doctor cache --clear; a corpus is never deleted")
+    from emobraid.data.audit import audit
+    from emobraid.data.audit.page import show
     from emobraid.training.display import TerminalReporter
 
     with TerminalReporter() as reporter:
-        make_sample_corpus(
-            args.folder, seed=args.seed, clips=args.clips, workers=args.workers, progress=reporter.progress("drawing")
-        )
-    print(
-        f"{args.folder}: a synthetic corpus; train on it with: emobraid train --config sample --data_root {args.folder}"
-    )
+        progress = reporter.progress("decoding") if args.media else None
+        found = audit(replace(args.data, data_root=Path(args.what)), args.model, media=args.media, progress=progress)
+    if args.json:
+        print(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
+    else:
+        show(found, Console())
+    return 1 if found.broken else 0
+
+
+def sample_corpus(args: SampleCorpus) -> int:
+    from emobraid.data.sample import make_sample_corpus, make_sample_meld
+    from emobraid.training.display import TerminalReporter
+
+    if args.defects and args.layout != "meld":
+        raise ValueError("--defects needs --layout meld")
+    with TerminalReporter() as reporter:
+        progress = reporter.progress("drawing")
+        if args.layout == "meld":
+            clips = 48 if args.clips is None else args.clips
+            make_sample_meld(args.folder, seed=args.seed, clips=clips, defects=args.defects, progress=progress)
+        else:
+            clips = 560 if args.clips is None else args.clips
+            make_sample_corpus(args.folder, seed=args.seed, clips=clips, workers=args.workers, progress=progress)
+    other = f" --dataset {args.layout}" if args.layout != "csv" else ""
+    command = f"emobraid train --config sample --data_root {args.folder}{other}"
+    print(f"{args.folder}: a synthetic corpus; train on it with: {command}")
     return 0
 
 
@@ -300,6 +345,7 @@ def _tell(error: Exception) -> int:
         message = "; ".join(explain(problem) for problem in error.errors())
     else:
         message = " ".join(str(error).split()) or type(error).__name__
+        message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
     known = isinstance(error, ValueError | OSError | ArithmeticError | ImportError) or hasattr(error, "exit_code")
     hint = "" if known else f" ({type(error).__name__}; --debug shows where)"
     print(f"emobraid: {message}{hint}", file=sys.stderr)

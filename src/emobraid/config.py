@@ -121,7 +121,7 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     """Recompute the layers of tuned encoders in the backward pass: half the memory and more, a third more time."""
     compile: bool = False
-    """torch.compile the model: pays on a GPU over long runs, seldom on a CPU."""
+    """torch.compile the layers of tuned encoders, on a GPU."""
     batch_size: int = Field(default=16, ge=1)
     """Utterances a step."""
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -164,8 +164,10 @@ class TrainingConfig:
 class DataConfig:
     """Where utterances come from."""
 
+    dataset: Literal["csv", "meld"] = "csv"
+    """How data_root is laid out. csv: our own tables; meld: MELD as its authors publish it."""
     data_root: Path = Path("data")
-    """Folder with train.csv, val.csv, test.csv and the media they name."""
+    """Folder with train.csv, val.csv, test.csv and the media they name, or with what --dataset publishes."""
     workers: int = Field(default=2, ge=1, le=8)
     """Decoder processes."""
     cache_dir: Path | None = None

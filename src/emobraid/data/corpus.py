@@ -4,9 +4,9 @@ A corpus comes in some layout on disk; a `Rows` reads that layout, and `Corpus` 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emobraid.data.features import FeatureCell
 
@@ -33,6 +33,16 @@ class Sample:
     cells: Mapping[str, Cell]  # by modality
     sound_from_video: bool  # the table has no audio column: the clip's own sound track is its audio
     label: int | None
+    absent: Mapping[str, str] = field(default_factory=dict)  # by modality, why an empty cell is empty; else "not given"
+
+
+class OwnLabel(NamedTuple):
+    """A corpus's own label in a split: how many rows have it, and what the model reads it as."""
+
+    name: str
+    rows: int
+    read_as: str | None  # None: those rows are left out
+    reason: str = ""
 
 
 class Rows(Protocol):
@@ -42,7 +52,16 @@ class Rows(Protocol):
         """The file that says what is in a split; its hash goes into the ledger."""
 
     def read(self, split: str, *, labelled: bool) -> list[Sample]:
-        """The utterances of a split, in order; ValueError names the file and the line."""
+        """The utterances of a split, in order; ValueError names the file and the line.
+
+        Labelled, rows are left out whose label the model cannot express; without labels all are there.
+        """
+
+    def labels(self, split: str) -> tuple[OwnLabel, ...]:
+        """What became of the corpus's own labels in a split; empty when the table uses the model's."""
+
+    def notes(self, split: str) -> tuple[str, ...]:
+        """What a user should know about a split as it was read, a line each."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,12 @@ class Corpus:
     def open_test(self) -> list[Sample]:
         """The rows of the test split. For `evaluation` alone, which writes each opening into the run's ledger."""
         return self.rows.read("test", labelled=True)
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """What a user should know about train or val as it was read; SealedSplit for test."""
+        if name == "test":
+            raise SealedSplit("the test split is sealed: only evaluation opens it")
+        return self.rows.notes(known(name))
 
     def inputs(self, name: str) -> list[Sample]:
         """The rows of any split without their labels: what may be computed ahead without opening the seal."""

@@ -1,14 +1,14 @@
 """The mission's CSV layout: rows of text, audio_path, video_path, emotion; an empty cell is a missing modality."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from emobraid.config import ModelConfig
-from emobraid.data.corpus import SPLITS, Cell, Sample
+from emobraid.data.corpus import SPLITS, Cell, OwnLabel, Sample
 from emobraid.data.features import FeatureCell
+from emobraid.data.turns import Turn, before
 from emobraid.emotions import LabelSpace
 
 TEXT_LIMIT = 20_000  # characters of an utterance
@@ -31,6 +31,13 @@ class CsvRows:
             wanted = ", ".join(f"{s}.csv" for s in SPLITS)
             raise ValueError(f"{path}: no such file; data_root must hold {wanted}")
         return list(read_rows(path, self.config, allow_outside=self.allow_outside, labelled=labelled))
+
+    def labels(self, split: str) -> tuple[OwnLabel, ...]:
+        """None: the table is written in the model's own labels."""
+        return ()
+
+    def notes(self, split: str) -> tuple[str, ...]:
+        return ()
 
 
 def column(modality: str, config: ModelConfig) -> str:
@@ -70,16 +77,16 @@ def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bo
     labels = LabelSpace(config.labels)
     sound_from_video = False
     turns: dict[str, list[Turn]] = {}
-    for number, (line, row) in enumerate(_records(path)):
+    for number, (line, row) in enumerate(records(path)):
         if number == 0:
             both = config.video_encoder != "features" and config.audio_encoder != "features"
             sound_from_video = both and {"audio", "video"} <= columns.keys() and columns["audio"] not in row
-            _check_columns(path, list(row), columns, labelled=labelled, sound_from_video=sound_from_video)
+            check_columns(path, list(row), columns, labelled=labelled, sound_from_video=sound_from_video)
             turns = dialogues(path, row) if config.context_turns else {}
         name = row.get("id") or f"{path.stem}-{line}"
         try:
             cells: dict[str, Cell] = {
-                m: _cell(m, row.get(c) or "", config, path.parent, outside) for m, c in columns.items()
+                m: parse_cell(m, row.get(c) or "", config, path.parent, outside) for m, c in columns.items()
             }
             label = labels.index(row["emotion"]) if labelled and row["emotion"] else None
         except ValueError as error:
@@ -98,21 +105,12 @@ def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bo
         )
 
 
-class Turn(NamedTuple):
-    """A row's place in its dialogue, and what is said there."""
-
-    turn: float
-    line: int
-    speaker: str
-    text: str
-
-
 def dialogues(path: Path, first: Mapping[str, str]) -> dict[str, list[Turn]]:
     """The turns of every dialogue of a table, in their order; ValueError when it has no dialogues or no turns."""
     if missing := [c for c in ("text", "dialogue", "turn") if c not in first]:
         raise ValueError(f"{path}: context_turns needs columns dialogue and turn; missing {', '.join(missing)}")
     turns: dict[str, list[Turn]] = {}
-    for line, row in _records(path):
+    for line, row in records(path):
         if not row["dialogue"]:
             continue
         try:
@@ -123,13 +121,7 @@ def dialogues(path: Path, first: Mapping[str, str]) -> dict[str, list[Turn]]:
     return {name: sorted(rows) for name, rows in turns.items()}
 
 
-def before(turns: Sequence[Turn], line: int, count: int) -> tuple[tuple[str, str], ...]:
-    """What was said in the `count` turns before the one at `line`; turns without words say nothing."""
-    place = next((i for i, turn in enumerate(turns) if turn.line == line), 0)
-    return tuple((t.speaker, t.text) for t in turns[max(0, place - count) : place] if t.text)
-
-
-def _check_columns(
+def check_columns(
     path: Path, found: list[str], columns: Mapping[str, str], *, labelled: bool, sound_from_video: bool
 ) -> None:
     """Training needs every column; a table to be predicted needs one modality's."""
@@ -142,16 +134,25 @@ def _check_columns(
         raise ValueError(f"{path}: found columns {', '.join(found)}; need one of {', '.join(columns.values())}")
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, cells by column) with names stripped; bad encoding or quoting is one ValueError."""
+def records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, cells by column) of every row, stripped; bad encoding or quoting is one ValueError."""
+    for line, row in every_record(path):
+        if isinstance(row, str):
+            raise ValueError(f"{path} line {line}: {row}")
+        yield line, row
+
+
+def every_record(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """As `records`, but a row with too many cells is the reason in words and does not stop the others."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             empty = True
             for row in reader:
-                if None in row:
-                    raise ValueError(f"{path} line {reader.line_num}: more cells than columns; quote texts with commas")
                 empty = False
+                if None in row:
+                    yield reader.line_num, "more cells than columns; quote texts with commas"
+                    continue
                 yield reader.line_num, {(k or "").strip(): (v or "").strip() for k, v in row.items()}
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save the table as UTF-8") from None
@@ -161,7 +162,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise ValueError(f"{path}: there are no rows in it")
 
 
-def _cell(modality: str, value: str, config: ModelConfig, folder: Path, allow_outside: Path | None) -> Cell:
+def parse_cell(modality: str, value: str, config: ModelConfig, folder: Path, allow_outside: Path | None) -> Cell:
+    """What a cell of a table in `folder` names; ValueError when it cannot be that."""
     if not value:
         return None
     published = getattr(config, f"{modality}_encoder") == "features"

@@ -75,7 +75,7 @@ class Preparer:
         """One modality decoded and prepared, not through the stem yet."""
         cell, encoder = source(modality, sample), self.encoders[modality]
         if cell is None:
-            return Input(encoder.absent(), "not given")
+            return Input(encoder.absent(), sample.absent.get(modality, "not given"))
         if isinstance(cell, FeatureCell):
             return Input(encoder.prepare(cell.load()))
         if isinstance(cell, str):

@@ -178,8 +178,47 @@ class PretrainedAudio(Encoder):
 
 def convolved(model: Any, wave: Tensor) -> Tensor:
     """(N,) -> (T, conv width): the convolutions on one recording, unpadded."""
+    if wave.device.type == "cpu" and wave.dtype == torch.float32:
+        return convolved_in_rows(model.feature_extractor, wave)
     frames: Tensor = model.feature_extractor(wave[None])[0].T
     return frames
+
+
+@torch.no_grad()
+def convolved_in_rows(extractor: Any, wave: Tensor) -> Tensor:
+    """The same with time along rows, where a convolution over neighbours is a product of matrices without a copy."""
+    hidden = wave[:, None]  # (T, C)
+    for layer in extractor.conv_layers:
+        conv, norm = layer.conv, getattr(layer, "layer_norm", None)
+        weight, bias, stride = conv.weight, conv.bias, conv.stride[0]
+        if isinstance(norm, nn.GroupNorm):
+            weight, bias = normalised_over_time(weight, norm, hidden, stride)
+        hidden = strided_product(hidden, weight, bias, stride)
+        if isinstance(norm, nn.LayerNorm):
+            hidden = norm(hidden)
+        hidden = layer.activation(hidden)
+    return hidden
+
+
+def strided_product(rows: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """A convolution (O, C, K) over rows (T, C) -> (T', O). Taps within one stride lie side by side in memory."""
+    (width, taps), steps = weight.shape[1:], (len(rows) - weight.shape[2]) // stride + 1
+    out = rows.new_zeros(steps, len(weight)) if bias is None else bias.repeat(steps, 1)
+    for tap in range(0, taps, stride):
+        side = min(stride, taps - tap) * width
+        seen = rows.as_strided((steps, side), (stride * width, 1), rows.storage_offset() + tap * width)
+        out.addmm_(seen, weight[:, :, tap : tap + stride].transpose(1, 2).flatten(1).T)
+    return out
+
+
+def normalised_over_time(weight: Tensor, norm: nn.GroupNorm, rows: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution over one channel that gives what `norm`, with a group for each channel, makes of
+    its output (a bias before it would be lost): mean and variance follow from those of what a tap sees."""
+    seen = rows[:, 0].unfold(0, weight.shape[2], stride).double()  # (T', K)
+    mean, maps = seen.mean(dim=0), weight[:, 0].double()
+    varies = seen.T @ seen / len(seen) - mean.outer(mean)
+    gain = norm.weight / ((maps @ varies * maps).sum(dim=1).clamp(min=0) + norm.eps).sqrt()
+    return (maps * gain[:, None]).float()[:, None], (norm.bias - gain * (maps @ mean)).float()
 
 
 def mel_frames(extractor: Any, wave: Tensor, rate: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from emobraid.encoders import hub
 from emobraid.encoders.adapters import Tuning, layers_of, tune
+from emobraid.encoders.deberta import remember_distances
 from emobraid.encoders.hub import Kind
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
@@ -108,7 +109,8 @@ class Tower(nn.Module):
             return self.model
         device = torch.device(device)
         if not self._frozen:
-            self._frozen.append(lowered(load(self.folder).requires_grad_(False), resolve(self.precision, device)))
+            frozen = remember_distances(load(self.folder).requires_grad_(False))
+            self._frozen.append(lowered(frozen, resolve(self.precision, device)))
         return self._frozen[0].to(device)
 
     def frozen_parameters(self) -> int:
@@ -122,6 +124,13 @@ class Tower(nn.Module):
             # renamed after transformers 5.20, which is still allowed
             named = getattr(self.model, "activation_checkpointing_enable", None)
             (named or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
+
+    def compile_layers(self) -> None:
+        """Compile the transformer layers of a tuned model, one by one: they share one compilation, and all else, with
+        its many lengths and masks, stays as it is."""
+        if self.model is not None:
+            for layer in layers_of(self.model):
+                layer.compile(dynamic=True)
 
     @property
     def reading(self) -> str:

@@ -18,7 +18,7 @@ from emobraid.encoders.pretrained import Precision, Tower, preprocessing, width
 from emobraid.layers import BiLSTM
 from emobraid.stream import Stream
 
-FRAMES = {"cpu": 4, "cuda": 256}  # that go through at once; on a CPU few, so that they stay in its cache
+FRAMES = {"cpu": 8, "cuda": 256}  # that go through at once; on a CPU few, so that what lies between stays small
 
 
 class PretrainedVideo(Encoder):
@@ -74,7 +74,10 @@ class PretrainedVideo(Encoder):
         """(N, S, S, 3) uint8 -> class tokens (N, D)."""
         mean, std = (torch.tensor(v, device=frames.device) for v in (self.mean, self.std))
         pixels = ((frames.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
-        tokens: Tensor = model(pixel_values=pixels.to(width(model))).last_hidden_state
+        pixels = pixels.to(width(model))
+        if self.has_stem and type(model).__name__ == "ViTModel":
+            return class_tokens(model, pixels)
+        tokens: Tensor = model(pixel_values=pixels).last_hidden_state
         return tokens[:, 0]
 
     def encode(self, stream: Stream) -> Stream:
@@ -85,6 +88,25 @@ class PretrainedVideo(Encoder):
             read = self._faces(self.tower.network(values.device), values[mask]).float()
             tokens = read.new_zeros(*mask.shape, self.width).masked_scatter(mask[..., None], read)
         return self.lstm(Stream(self.drop(self.norm(tokens)), mask))
+
+
+def class_tokens(model: Any, pixels: Tensor) -> Tensor:
+    """(N, 3, S, S) -> (N, D), as ViT gives them. In its last layer the class token alone asks and is transformed."""
+    tokens = model.embeddings(pixels)
+    *layers, last = model.layers
+    for layer in layers:
+        tokens = layer(tokens)
+    read, own = last.layernorm_before(tokens), tokens[:, :1]
+    maps = last.attention
+    query, key, value = (
+        projected.unflatten(-1, (maps.num_attention_heads, -1)).transpose(1, 2)
+        for projected in (maps.q_proj(read[:, :1]), maps.k_proj(read), maps.v_proj(read))
+    )
+    mixed = F.scaled_dot_product_attention(query, key, value, scale=maps.scaling)
+    own = own + maps.o_proj(mixed.transpose(1, 2).flatten(2))
+    own = own + last.mlp(last.layernorm_after(own))
+    normed: Tensor = model.layernorm(own)
+    return normed[:, 0]
 
 
 def normalisation(tower: Tower) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,18 @@ def write_report(
     temperatures: Mapping[str, float],
     *,
     extra: Mapping[str, Any],
+    notes: Sequence[str] = (),
     pictures: bool = True,
 ) -> dict[str, Any]:
     """Write metrics.json, predictions.csv and four PNGs into `folder` (made if absent) and return the metrics.
 
-    `extra` (checkpoint, split, seed, ...) is kept under `run`. Each file is written aside and renamed, so a reader
-    never meets half of one. Without matplotlib the pictures are skipped, and a note in the metrics says so; with
-    `pictures` off they are not asked for.
+    `extra` (checkpoint, split, seed, ...) is kept under `run`, `notes` beside those of the scores. Each file is written
+    aside and renamed, so a reader never meets half of one. Without matplotlib the pictures are skipped, and a note in
+    the metrics says so; with `pictures` off they are not asked for.
     """
     folder = Path(folder)
     scores = evaluate_predictions(predictions, temperatures) | {"run": _plain(dict(extra))}
+    scores["notes"] += notes
     folder.mkdir(parents=True, exist_ok=True)
     with _aside(folder / "predictions.csv") as path:
         predictions.save_csv(path, temperatures)

@@ -30,17 +30,26 @@ def evaluate(
     config = Config(model=trained.model, training=trained.training, data=data)
     corpus = open_corpus(data, config.model)
     split = read_split(model.by_modality(), corpus.open_test(), config, "test", reporter)
+    labels = corpus.rows.labels("test")
     if not temperatures:
         reporter.say("this model carries no calibration: its training did not end; confidences are raw")
     protocol = {
+        "dataset": data.dataset,
         "split": "test",
         "seed": config.training.seed,
         "fusion_type": config.model.fusion_type,
         "bins": 15,
         "rows_without_label": int((split.labels.isnan().any(dim=1)).sum()),
+        "labels": {own.name: own._asdict() for own in labels},
+        "rows_left_out": sum(own.rows for own in labels if own.read_as is None),
     }
     metrics: dict[str, Any] = write_report(
-        output, predict_split(model, split), temperatures, extra={"protocol": protocol}, pictures=pictures
+        output,
+        predict_split(model, split),
+        temperatures,
+        extra={"protocol": protocol},
+        notes=corpus.rows.notes("test"),
+        pictures=pictures,
     )
     _enter(checkpoint.resolve(model_path).parent / "ledger.jsonl", config, metrics, corpus)
     return metrics

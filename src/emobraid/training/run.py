@@ -48,10 +48,14 @@ def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, report
         config = replace(saved.config, data=config.data)
     corpus = open_corpus(config.data, config.model)
     rows = {name: corpus.split(name) for name in ("train", "val")}
+    for name in rows:
+        for note in corpus.notes(name):
+            reporter.say(f"{name}: {note}")
     config = replace(config, model=_with_feature_widths(config, rows["train"]))
     loss_weights = objective_weights(config)
     torch.manual_seed(config.training.seed)
     model = MultimodalEmotionModel(config.model)
+    refuse_idle_settings(model, config)
     splits = {name: read_split(model.by_modality(), samples, config, name, reporter) for name, samples in rows.items()}
     for name, split in splits.items():
         if not labelled(split.labels).any():
@@ -107,6 +111,16 @@ def calibrate(path: Path, val: PreparedSplit) -> Predictions:
     files["calibration.json"] = json.dumps({"temperatures": fit_temperatures(read)}, indent=1).encode()
     checkpoint.publish(path, files)
     return read
+
+
+def refuse_idle_settings(model: MultimodalEmotionModel, config: Config) -> None:
+    """ValueError for settings that nothing in this model listens to."""
+    tuned = any(tower.model is not None for tower in model.towers().values())
+    for name in ("gradient_checkpointing", "compile"):
+        if getattr(config.training, name) and not tuned:
+            raise ValueError(f"{name} is for tuned pretrained encoders, and none is tuned here; see --text_tuning")
+    if config.training.compile and (config.training.device == "cpu" or not torch.cuda.is_available()):
+        raise ValueError("compile is for GPUs: on a CPU it takes minutes for each shape and gains nothing")
 
 
 def objective_weights(config: Config) -> dict[str, float]:

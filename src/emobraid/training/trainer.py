@@ -99,12 +99,12 @@ class Trainer:
         settings = config.training
         self.accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision)
         self.raw_model = model
-        if settings.gradient_checkpointing:
-            for tower in model.towers().values():
+        for tower in model.towers().values():
+            if settings.gradient_checkpointing:
                 tower.checkpoint_gradients()
+            if settings.compile:
+                tower.compile_layers()
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(model, config, fused=True))
-        if settings.compile:
-            self.model = torch.compile(self.model, dynamic=True)
         self.classification = Classification(
             class_weights(train.labels, settings.class_weighting), settings.label_smoothing
         )

@@ -4,5 +4,6 @@
 """
 
 from emobraid.data.sample.corpus import make_sample_corpus
+from emobraid.data.sample.meld import make_sample_meld
 
-__all__ = ["make_sample_corpus"]
+__all__ = ["make_sample_corpus", "make_sample_meld"]

@@ -20,7 +20,7 @@ FRAME_RATE = 12
 # With B-frames the macroblock tree of x264 depends on what lay in memory before: the same film, other bytes.
 X264 = {"preset": "veryfast", "crf": "25", "threads": "1", "x264-params": "bframes=0:mbtree=0"}
 
-Samples = NDArray[np.int16]  # (N,) at RATE
+Samples = NDArray[np.int16]  # (N,) at RATE, unless said
 
 
 @lru_cache(maxsize=64)
@@ -35,17 +35,27 @@ def record(clip: Clip, seed: int, folder: Path) -> None:
 
     The film carries the sound as well, unless the row is to have no audio at all.
     """
-    throat, look = _person(seed, clip.speaker)
-    voice, face = (np.random.default_rng([seed, stream, clip.number]) for stream in (2, 3))
-    how = manner(clip.voice.emotion, clip.voice.intensity)
-    sound, loudness = speak(throat, how, syllables(clip.text), voice)
-    samples = np.round(sound * 32767).astype(np.int16)
+    samples, loudness = voice_of(clip, seed)
     if "audio_path" not in clip.empty:
         _write_wav(folder / "audio" / f"{clip.name}.wav", samples)
     if "video_path" not in clip.empty:
-        frames = film(look, clip.face.emotion, clip.face.intensity, _mouth(loudness), FRAME_RATE, face)
         heard = None if "audio_path" in clip.empty else samples
-        _write_mp4(folder / "video" / f"{clip.name}.mp4", frames, heard)
+        write_mp4(folder / "video" / f"{clip.name}.mp4", film_of(clip, seed, loudness), heard)
+
+
+def voice_of(clip: Clip, seed: int) -> tuple[Samples, Track]:
+    """What is heard in a clip, and how loud it is over time."""
+    throat, _ = _person(seed, clip.speaker)
+    how = manner(clip.voice.emotion, clip.voice.intensity)
+    sound, loudness = speak(throat, how, syllables(clip.text), np.random.default_rng([seed, 2, clip.number]))
+    return np.round(sound * 32767).astype(np.int16), loudness
+
+
+def film_of(clip: Clip, seed: int, loudness: Track) -> NDArray[np.uint8]:
+    """(T, H, W, 3) BGR: the face of a clip, its mouth moving with the voice."""
+    _, look = _person(seed, clip.speaker)
+    rng = np.random.default_rng([seed, 3, clip.number])
+    return film(look, clip.face.emotion, clip.face.intensity, _mouth(loudness), FRAME_RATE, rng)
 
 
 def _mouth(loudness: Track) -> Track:
@@ -62,20 +72,23 @@ def _write_wav(path: Path, samples: Samples) -> None:
         file.writeframes(samples.astype("<i2").tobytes())
 
 
-def _write_mp4(path: Path, frames: NDArray[np.uint8], samples: Samples | None) -> None:
+def write_mp4(
+    path: Path, frames: NDArray[np.uint8], samples: Samples | None, *, rate: int = RATE, layout: str = "mono"
+) -> None:
+    """H.264 at FRAME_RATE with AAC; `samples` are (N,) or, for a layout of C channels, (C, N), at `rate`."""
     with av.open(str(path), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=FRAME_RATE, options=X264)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = (
             None
             if samples is None
-            else container.add_stream("aac", rate=RATE, layout="mono", bit_rate=48_000, options={"aac_coder": "fast"})
+            else container.add_stream("aac", rate=rate, layout=layout, bit_rate=48_000, options={"aac_coder": "fast"})
         )
         for frame in frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
         container.mux(video.encode(None))
         if audio is not None and samples is not None:
-            sound = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-            sound.sample_rate, sound.pts = RATE, 0
+            sound = av.AudioFrame.from_ndarray(np.atleast_2d(samples), format="s16p", layout=layout)
+            sound.sample_rate, sound.pts = rate, 0
             container.mux(audio.encode(sound))
             container.mux(audio.encode(None))

@@ -1,0 +1,18 @@
+"""Which audit a layout has."""
+
+from emobraid.config import DataConfig, ModelConfig
+from emobraid.data.audit.findings import Audit, Progress
+from emobraid.data.audit.meld import audit_meld
+from emobraid.data.audit.tables import audit_tables
+
+
+def audit(data: DataConfig, model: ModelConfig, *, media: bool = False, progress: Progress | None = None) -> Audit:
+    """Everything that is odd about the corpus at `data.data_root`, all at once; nothing is changed.
+
+    With `media` every clip is decoded, to find those that cannot be read, are silent or show no face. The test table is
+    read for counts and overlaps; no label of it is told to anything that learns.
+    """
+    if not data.data_root.is_dir():
+        raise ValueError(f"{data.data_root}: no such folder")
+    look = {"csv": audit_tables, "meld": audit_meld}[data.dataset]
+    return look(data, model, media=media, progress=progress)
