@@ -181,6 +181,23 @@ def test_a_method_that_a_model_cannot_take_is_refused_in_one_line():
         layers_of(torch.nn.Linear(2, 2))
 
 
+def test_a_model_without_biases_is_not_tuned_by_them():
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+    places = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id"), 1)
+    bare = transformers.ModernBertModel(transformers.ModernBertConfig(**small, **places, vocab_size=20))
+    with pytest.raises(ValueError, match=r"^bitfit finds nothing to learn in ModernBertModel; use lora$"):
+        tune(bare, Tuning("bitfit"), "text")
+
+
+def test_prompts_are_refused_where_words_are_narrower_than_layers():
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+    narrow = transformers.ElectraModel(transformers.ElectraConfig(**small, embedding_size=4, vocab_size=20))
+    with pytest.raises(
+        ValueError, match=r"^prompts do not fit ElectraModel: its embeddings are narrower; use adapter$"
+    ):
+        tune(narrow, Tuning("prompt"), "text")
+
+
 # how they begin
 
 

@@ -10,7 +10,7 @@ from emobraid.cli import main
 from emobraid.config import Config, DataConfig, ModelConfig, parse
 from emobraid.data.corpus import Sample, SealedSplit
 from emobraid.data.layouts import open_corpus
-from emobraid.data.meld import MeldRows
+from emobraid.data.meld import MeldRows, read_table
 from emobraid.data.sample import make_sample_meld
 from emobraid.data.sample.meld import script
 from emobraid.evaluation import report
@@ -219,6 +219,12 @@ def test_a_table_of_something_else_is_told_by_its_columns(corpus):
     assert message.endswith(
         "found columns text, emotion; missing Utterance, Speaker, Emotion, Dialogue_ID, Utterance_ID"
     )
+
+
+def test_a_bad_first_row_does_not_hide_missing_columns(corpus):
+    (corpus / "dev_sent_emo.csv").write_text("text,emotion\nWell, no,joy\nhi,joy\n")
+    with pytest.raises(ValueError, match="found columns text, emotion; missing Utterance"):
+        list(read_table(corpus / "dev_sent_emo.csv"))
 
 
 def test_feature_encoders_have_nothing_to_read_here(corpus):

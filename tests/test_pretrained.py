@@ -31,7 +31,7 @@ from emobraid.stream import Stream, pad
 TEXT = ("deberta-v2", "deberta-v2-fast", "bert", "roberta")
 SOUND = ("wav2vec2-group", "wav2vec2-layer", "wavlm", "hubert", "whisper")
 NORM_OVER_TIME = ("wav2vec2-group", "wavlm", "hubert")
-MODELS = (*TEXT, *SOUND, "vit")
+MODELS = ("deberta-v2", "bert", "roberta", *SOUND, "vit")  # each architecture once
 METHODS = ("frozen", "adapter", "lora", "prompt", "bitfit", "full")
 HIDDEN = 8  # of the LSTM
 EVERY = pytest.mark.parametrize("name", MODELS)
@@ -528,6 +528,18 @@ def test_another_sampling_rate_is_refused(hub, tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "sampling_rate": 8_000}))
     with pytest.raises(ValueError, match=r"eight hears 8000 samples a second; audio_sample_rate is 16000$"):
         encoder_of(folder, "audio").prepare(sound(900))
+
+
+@pytest.mark.parametrize("model_type", ["sew", "sew-d", "wav2vec2-bert"])
+def test_a_voice_model_that_is_read_otherwise_is_refused(hub, tmp_path, model_type):
+    folder = tmp_path / "other"
+    shutil.copytree(hub["wav2vec2-layer"], folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": model_type}))
+    with pytest.raises(
+        ValueError, match=f"other is of the kind {model_type}, which is not read yet; take wavlm or hubert$"
+    ):
+        encoder_of(folder, "audio")
 
 
 def test_weights_of_another_model_are_refused_not_filled_with_random_ones(hub, tmp_path):

@@ -33,10 +33,11 @@ class CsvRows:
         return list(read_rows(path, self.config, allow_outside=self.allow_outside, labelled=labelled))
 
     def labels(self, split: str) -> tuple[OwnLabel, ...]:
-        """None: the table is written in the model's own labels."""
+        """Nothing: our tables are written in the model's own labels."""
         return ()
 
     def notes(self, split: str) -> tuple[str, ...]:
+        """Nothing: every row is read."""
         return ()
 
 

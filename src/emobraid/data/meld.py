@@ -156,11 +156,11 @@ def read_table(path: Path) -> Iterator[Row | BadRow]:
     if not path.is_file():
         own = path.name.removesuffix("_sent_emo.csv")
         raise ValueError(f"{path}: no such file; MELD's folder holds {path.name}, or {own}/{path.name}")
-    for number, (line, cells) in enumerate(every_record(path)):
+    for line, cells in every_record(path):
         if isinstance(cells, str):
             yield BadRow(id="", line=line, reason=cells)
             continue
-        if number == 0 and (missing := [c for c in COLUMNS if c not in cells]):
+        if missing := [c for c in COLUMNS if c not in cells]:
             raise ValueError(f"{path}: found columns {', '.join(cells)}; missing {', '.join(missing)}")
         yield _parse(line, cells)
 

@@ -108,9 +108,10 @@ class Preparer:
         done: list[dict[str, Input]] = [{} for _ in samples]
         waiting = {m: _Waiting() for m in self.encoders}
 
-        def tell() -> None:
+        def tell(come: int) -> None:
             if progress:
-                progress(sum(map(len, done)) // max(1, len(self.encoders)), len(samples))
+                on_the_way = max((len(queue.places) for queue in waiting.values()), default=0)
+                progress(come - on_the_way, len(samples))
 
         for i, found in enumerate(self._ahead(samples, skip_unreadable)):
             for modality, (made, key) in found.items():
@@ -121,10 +122,10 @@ class Preparer:
                 waiting[modality].add(i, made, key)
                 if waiting[modality].bytes > AHEAD:
                     self._drain(modality, waiting, done)
-            tell()
+            tell(i + 1)
         for modality in waiting:
             self._drain(modality, waiting, done)
-            tell()
+            tell(len(samples))
         return done
 
     def _drain(self, modality: str, waiting: dict[str, _Waiting], done: list[dict[str, Input]]) -> None:

@@ -66,8 +66,13 @@ def tune(model: Any, tuning: Tuning, kind: str) -> None:
     elif tuning.method == "lora":
         add_lora(model, tuning.lora_rank)
     elif tuning.method == "prompt":
+        words = model.get_input_embeddings() if kind == "text" else None
+        if words is not None and words.embedding_dim != model.config.hidden_size:
+            raise ValueError(f"prompts do not fit {type(model).__name__}: its embeddings are narrower; use adapter")
         place = {"video": 1, "audio": 0 if model.config.model_type == "whisper" else None}.get(kind)
         model.prompts = Prompts(model, tuning.prompt_length, put_in=place)
+    if tuning.method != "frozen" and not any(p.requires_grad for p in model.parameters()):
+        raise ValueError(f"{tuning.method} finds nothing to learn in {type(model).__name__}; use lora")
 
 
 class Bottleneck(nn.Module):

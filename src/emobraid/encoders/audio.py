@@ -22,6 +22,7 @@ from emobraid.layers import WindowPool
 from emobraid.stream import Stream, pad
 
 BUDGET = {"cpu": 600, "cuda": 30_000}  # frames of a bucket
+OTHERWISE = ("sew", "sew-d", "wav2vec2-bert")  # they squeeze frames on the way, or want spectra
 SHORTEST = 400  # samples: the convolutions see nothing in fewer
 WINDOW_SECONDS = 30  # longer recordings are read in stretches: attention over minutes costs memory by the square
 
@@ -45,6 +46,8 @@ class PretrainedAudio(Encoder):
         self.title = name
         self.tower = Tower(name, "audio", tuning or Tuning(), precision)
         config = self.tower.config
+        if config.model_type in OTHERWISE:
+            raise ValueError(f"{name} is of the kind {config.model_type}, which is not read yet; take wavlm or hubert")
         self.dim, self.rate, self.pool = config.hidden_size, rate, pool
         self.whisper = config.model_type == "whisper"
         self.frozen = self.tower.model is None
