@@ -3,6 +3,7 @@
 What is in the cache is drawn: 20 tokens of 768, 44 positions of 13 layers of 768, 30 faces of 768, as float16.
 """
 
+import itertools
 import tempfile
 import time
 from argparse import Namespace
@@ -82,9 +83,7 @@ def run(folders: Mapping[str, Path], args: Namespace) -> list[dict[str, Any]]:
         for width, depth in SIZES:
             with TensorCache(Path(folder)) as cache:
                 clock = train(folders, (width, depth), cache, clips, epochs)
-            wall, cpu = (
-                [b - a for a, b in zip(at, at[1:], strict=False)] for at in (clock.wall, clock.cpu)
-            )
+            wall, cpu = ([b - a for a, b in itertools.pairwise(at)] for at in (clock.wall, clock.cpu))
             print(
                 f"  width {width}, depth {depth}: wall {min(wall):6.2f} s (median {median(wall):.2f}), "
                 f"CPU {min(cpu):6.2f} s (median {median(cpu):.2f})"

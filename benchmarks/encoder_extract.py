@@ -59,7 +59,9 @@ def samples(folder: Path, count: int) -> list[Sample]:
 def one_by_one(folders: Mapping[str, Path], files: Sequence[Sample], frames: int) -> Callable[[], None]:
     with hub.quiet():
         models = {
-            m: transformers.AutoModel.from_pretrained(folders[m], attn_implementation="eager", dtype=torch.float32).eval()
+            m: transformers.AutoModel.from_pretrained(
+                folders[m], attn_implementation="eager", dtype=torch.float32
+            ).eval()
             for m in ("audio", "video")
         }
         hear = transformers.AutoFeatureExtractor.from_pretrained(folders["audio"])
@@ -111,7 +113,9 @@ def run(folders: Mapping[str, Path], args: Namespace) -> dict[str, Any]:
         ours_work = through_cache(folders, files, frames, Path(scratch, "cache"))
         first, second = timed(ours_work), timed(ours_work)
     sound = sum(f.cells["audio"] is not None for f in files)
-    print(f"{len(files)} files ({sound} sounds, {len(files) - sound} clips of at most {frames} faces), {WORKERS} decoders")
+    print(
+        f"{len(files)} files ({sound} sounds, {len(files) - sound} clips of at most {frames} faces), {WORKERS} decoders"
+    )
     rows = {"one by one": plain, "ours, first time": first, "ours, from the cache": second}
     for name, row in rows.items():
         ratio = f"{plain['wall'] / row['wall']:7.2f} {plain['cpu'] / row['cpu']:7.2f}"

@@ -93,7 +93,9 @@ def run(folders: Mapping[str, Path], args: Namespace) -> list[dict[str, Any]]:
         expected = averaged(given["plain"], 4) if modality == "audio" else given["plain"]
         apart = {p: float((given[p] - expected).norm() / expected.norm()) for p in precisions()}
         rows.append({"modality": modality, "seconds": seconds, "difference": apart})
-    print(f"{TOKENS} tokens, {SECONDS} s, {FRAMES} frames; one thread; auto takes {resolve('auto', torch.device('cpu'))}")
+    print(
+        f"{TOKENS} tokens, {SECONDS} s, {FRAMES} frames; one thread; auto takes {resolve('auto', torch.device('cpu'))}"
+    )
     for precision in precisions():
         print(table(rows, precision))
     return rows

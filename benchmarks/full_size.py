@@ -13,7 +13,6 @@ from pathlib import Path
 import sentencepiece
 import torch
 import transformers
-from torch import nn
 
 from emobraid.encoders import hub
 
@@ -63,7 +62,9 @@ def vit(folder: Path) -> None:
     config = transformers.ViTConfig(num_labels=1000)
     random_weights(lambda: transformers.ViTForImageClassification(config)).save_pretrained(folder)
     grey = [0.5, 0.5, 0.5]
-    transformers.ViTImageProcessorPil(size={"height": 224, "width": 224}, image_mean=grey, image_std=grey).save_pretrained(folder)
+    transformers.ViTImageProcessorPil(
+        size={"height": 224, "width": 224}, image_mean=grey, image_std=grey
+    ).save_pretrained(folder)
 
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {"text": deberta, "audio": wav2vec2, "video": vit}

@@ -9,14 +9,14 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["ACCELERATE_DISABLE_RICH"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 import torch
 
 from emobraid.config import ModelConfig
 from emobraid.stream import Stream
-from tiny_hub import TinyHub
 
 torch.set_num_threads(1)
 
@@ -31,8 +31,10 @@ def _own_cache_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory) -> TinyHub:
+def hub(tmp_path_factory) -> Mapping[str, Path]:
     """Folders of tiny models of the real architectures, by name, each made when first asked for."""
+    from tiny_hub import TinyHub  # imports transformers, which most tests can do without
+
     return TinyHub(tmp_path_factory.mktemp("hub"))
 
 

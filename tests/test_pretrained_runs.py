@@ -431,7 +431,6 @@ def test_a_tuned_run_that_was_stopped_goes_on_bit_for_bit(hub, corpus, cache, tm
     assert results(tmp_path / "run") == results(tmp_path / "unbroken")
 
 
-@pytest.mark.xfail(strict=True, reason="a saved state does not name its base yet")
 def test_a_run_on_another_base_than_it_began_with_is_not_gone_on_with(hub, corpus, cache, tmp_path):
     place = tmp_path / "vit"
     shutil.copytree(hub["vit"], place)

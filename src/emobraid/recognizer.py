@@ -87,7 +87,12 @@ class Recognizer:
         self.model, self.config, self.temperatures = model.eval(), config, dict(temperatures)
         self.labels = LabelSpace(config.model.labels)
         self.reader = MediaReader(workers=workers)
-        self.preparer = Preparer(model.by_modality(), self.reader, max_frames=config.model.video_max_frames)
+        self.preparer = Preparer(
+            model.by_modality(),
+            self.reader,
+            max_frames=config.model.video_max_frames,
+            half=config.data.half_features,  # as the model was trained
+        )
 
     @classmethod
     def from_pretrained(cls, path: str | Path, *, workers: int = 1) -> Self:

@@ -4,6 +4,7 @@ Shapes: B batch, T time, D width, C classes. A missing modality is a sequence of
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import combinations
 from typing import NamedTuple, Self
 
@@ -41,7 +42,9 @@ class Stream(NamedTuple):
 def pad(sequences: Sequence[Tensor]) -> Stream:
     """Unequal sequences, each (T_i, ...), as one Stream (B, max T_i, ...); a length of zero is a missing modality."""
     lengths = torch.tensor([s.shape[0] for s in sequences])
-    values = pad_sequence(list(sequences), batch_first=True)
+    # one float32 among float16 sequences is there because its numbers are too large for them
+    kind = reduce(torch.promote_types, {s.dtype for s in sequences})
+    values = pad_sequence([s.to(kind) for s in sequences], batch_first=True)
     return Stream(values, torch.arange(values.shape[1]) < lengths[:, None])
 
 

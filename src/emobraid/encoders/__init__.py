@@ -22,10 +22,10 @@ def build(modality: str, config: ModelConfig) -> Encoder:
         if width is None:
             raise ValueError(f"{modality}_width is not set: training finds it in the data, a model alone cannot")
         return Features(width, config.encoder_dim)
-    return pretrained(modality, config) if kind == "pretrained" else compact(modality, config)
+    return _pretrained(modality, config) if kind == "pretrained" else _compact(modality, config)
 
 
-def compact(modality: str, config: ModelConfig) -> Encoder:
+def _compact(modality: str, config: ModelConfig) -> Encoder:
     if modality == "text":
         return CompactText(config.encoder_dim, max_length=config.text_max_length)
     if modality == "audio":
@@ -33,7 +33,7 @@ def compact(modality: str, config: ModelConfig) -> Encoder:
     return CompactVideo(config.encoder_dim)
 
 
-def pretrained(modality: str, config: ModelConfig) -> Encoder:
+def _pretrained(modality: str, config: ModelConfig) -> Encoder:
     tuning = Tuning(
         getattr(config, f"{modality}_tuning"),
         adapter_size=config.adapter_size,

@@ -46,13 +46,13 @@ class CompactText(Encoder):
         """Text -> (T, K) int64 hash buckets, 0 where a word has fewer pieces; at most `max_length` words, of which the
         utterance's own come first, and then those of its context that still fit, newest last."""
         said = raw if isinstance(raw, Utterance) else Utterance(raw)
-        own = WORD.findall(said.text.casefold())[: self.max_length]
-        if not own:
+        if not (own := WORD.findall(said.text.casefold())[: self.max_length]):
             return self.absent()
+        own += WORD.findall(said.speaker.casefold())[: self.max_length - len(own)]
         before = [w for turn in said.context for w in WORD.findall(" ".join(turn).casefold())]
         before = before[max(0, len(before) - self.max_length + len(own)) :]
         pieces = [word_pieces(w, self.buckets, before=True) for w in before]
-        pieces += [word_pieces(w, self.buckets) for w in (*own, *WORD.findall(said.speaker.casefold()))]
+        pieces += [word_pieces(w, self.buckets) for w in own]
         table = torch.zeros(len(pieces), PIECES, dtype=torch.long)
         for i, some in enumerate(pieces):
             table[i, : len(some)] = torch.tensor(some)

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 def remember_distances(model: Any) -> Any:
     """The same model, its attention replaced where we know it; only for weights that will not change."""
-    encoder = getattr(model, "encoder", None)
+    encoder: Any = getattr(model, "encoder", None)
     for layer in getattr(encoder, "layer", ()):
-        attention = getattr(getattr(layer, "attention", None), "self", None)
+        attention: Any = getattr(getattr(layer, "attention", None), "self", None)
         if getattr(attention, "share_att_key", False) and {"c2p", "p2c"} <= set(attention.pos_att_type):
             layer.attention.self = RememberedAttention(attention, encoder.get_rel_embedding())
     return model
@@ -53,7 +53,8 @@ class RememberedAttention(nn.Module):
         rel_embeddings: Tensor | None = None,
     ) -> tuple[Tensor, None]:
         """The arguments are the library's; here no weights are returned, and embeddings of distances are known."""
-        assert relative_pos is not None and query_states is None
+        assert relative_pos is not None
+        assert query_states is None
         query, key, value = (self._split(p(hidden_states)) for p in (self.query_proj, self.key_proj, self.value_proj))
         there, back = ((self.span + way * relative_pos).clamp(0, 2 * self.span - 1) for way in (1, -1))  # (1, T, T)
         first, last = int(there[0, 0, -1]), int(there[0, -1, 0])  # of the distances that these tokens have

@@ -53,6 +53,7 @@ def save_standing(
             "optimizer.safetensors": save(moments),
             "standing.json": json.dumps(asdict(standing)).encode(),
             "config.toml": configuration.to_toml(config).encode(),
+            "bases.json": json.dumps(model.bases()).encode(),
         },
     )
     _prune(folder, standing.step)
@@ -80,6 +81,7 @@ class Saved:
     weights: dict[str, Tensor]
     moments: dict[str, Tensor]
     config: Config
+    bases: bytes
 
 
 def newest(folder: Path) -> tuple[Saved | None, list[str]]:
@@ -93,6 +95,7 @@ def newest(folder: Path) -> tuple[Saved | None, list[str]]:
                 load(files["model.safetensors"]),
                 load(files["optimizer.safetensors"]),
                 checkpoint.load_config(path, files),
+                files.get("bases.json", b"{}"),
             )
         except ValueError as error:
             damaged.append(str(error))

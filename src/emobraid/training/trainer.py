@@ -115,6 +115,7 @@ class Trainer:
 
     def resume(self, saved: state.Saved) -> None:
         """Take over a saved state: weights, moments, place in the data."""
+        checkpoint.check_bases(self.raw_model, {"bases.json": saved.bases}, self.folder)
         checkpoint.load_weights(self.raw_model, saved.weights, self.folder)
         state.restore_optimizer(self.optimizer.optimizer, saved.moments)
         self.standing = saved.standing
