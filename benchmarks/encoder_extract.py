@@ -89,7 +89,7 @@ def through_cache(folders: Mapping[str, Path], files: Sequence[Sample], frames: 
         audio_encoder="pretrained", audio_model_name=str(folders["audio"]),
         video_encoder="pretrained", video_model_name=str(folders["video"]), video_max_frames=frames,
     )  # fmt: skip
-    built = {m: encoders.build(m, config) for m in config.modalities}
+    built: dict[str, Any] = {m: encoders.build(m, config) for m in config.modalities}
     for encoder in built.values():  # loading is timed on neither side
         encoder.tower.network()
         encoder.stem_identity()

@@ -1,7 +1,7 @@
 """`encoders.py one`: 128 tokens, ten seconds, thirty frames; eager float32 calls of `transformers` beside our stems.
 
 Inputs are ready for the models on both sides, by the library's own feature extractors for its calls. What is compared
-is what we keep: every token's last hidden state, all hidden states of the voice averaged over four frames, class tokens.
+is what we keep: every token's last hidden state, the voice's hidden states averaged over four frames, class tokens.
 """
 
 import time

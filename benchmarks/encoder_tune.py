@@ -44,9 +44,8 @@ def case(folder: Path, modality: Modality, method: TuningMethod, threads: int) -
     """One step, the checkpoint's size, and whether a fresh model that reads it says the same."""
     torch.set_num_threads(threads)
     chosen: dict[str, Any] = {f"{modality}_encoder": "pretrained", f"{modality}_tuning": method}
-    config = ModelConfig(
-        modalities=(modality,), fusion_type="early", **chosen, **{f"{modality}_model_name": str(folder)}
-    )
+    chosen[f"{modality}_model_name"] = str(folder)
+    config = ModelConfig(modalities=(modality,), fusion_type="early", **chosen)
     model = MultimodalEmotionModel(config)
     streams = inputs(modality, model)
     learns = [p for p in model.parameters() if p.requires_grad]

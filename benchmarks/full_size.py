@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 import torch
@@ -32,13 +33,14 @@ def random_weights(build: Callable[[], transformers.PreTrainedModel]) -> transfo
 
 
 def deberta(folder: Path) -> None:
-    """microsoft/deberta-v3-base: 12 layers of 768, 128,100 pieces. The tokenizer knows 100 of them; tokens are drawn."""
-    config = transformers.DebertaV2Config(
-        vocab_size=128_100, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072,
-        max_position_embeddings=512, type_vocab_size=0, relative_attention=True, position_buckets=256,
-        norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p", max_relative_positions=-1,
-        position_biased_input=False, layer_norm_eps=1e-7,
-    )  # fmt: skip
+    """microsoft/deberta-v3-base: 12 layers of 768, 128,100 pieces. The tokenizer knows 100 of them."""
+    settings: dict[str, Any] = {
+        "vocab_size": 128_100, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+        "intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 0, "relative_attention": True,
+        "position_buckets": 256, "norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": "p2c|c2p",
+        "max_relative_positions": -1, "position_biased_input": False, "layer_norm_eps": 1e-7,
+    }  # fmt: skip
+    config = transformers.DebertaV2Config(**settings)
     random_weights(lambda: transformers.DebertaV2Model(config)).save_pretrained(folder)
     pieces = BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -59,7 +61,8 @@ def wav2vec2(folder: Path) -> None:
 
 def vit(folder: Path) -> None:
     """google/vit-base-patch16-224: 196 patches and a class token, 12 layers of 768, 1,000 classes on top."""
-    config = transformers.ViTConfig(num_labels=1000)
+    classes: dict[str, Any] = {"num_labels": 1000}
+    config = transformers.ViTConfig(**classes)
     random_weights(lambda: transformers.ViTForImageClassification(config)).save_pretrained(folder)
     grey = [0.5, 0.5, 0.5]
     transformers.ViTImageProcessorPil(
