@@ -162,7 +162,9 @@ class PretrainedAudio(Encoder):
         if not self.frozen:
             values, mask = self._tuned(stream)
         weights = torch.softmax(self.layer_weights, dim=0)
-        mixed = torch.einsum("btld,l->btd", values.float(), weights)
+        # as many small products, not einsum: that one copies all layers to another order first
+        states = values.float().flatten(0, 1)
+        mixed = torch.bmm(weights.expand(len(states), 1, -1), states).view(*mask.shape, self.dim)
         pooled, _ = self.attention(Stream(self.drop(self.norm(mixed)), mask))
         return pooled
 
