@@ -142,7 +142,9 @@ def test_a_step_of_the_optimiser_changes_these_and_the_head_alone(hub, name, met
     head = {n for n, _ in encoder.named_parameters() if not n.startswith("tower.")}
     tower = {f"tower.model.{n}" for n in learning(hub, name, method)}
     still = {n for n in tower if n.endswith("bias") and n not in changed}
-    assert changed | still == head | tower
+    # a softmax takes no notice of a shift of all scores: whether this one moves is rounding
+    shift = {"attention.score.2.bias"}
+    assert (changed | still) - shift == (head | tower) - shift
     assert all(re.search(r"\.k(ey|_proj|ey_proj)\.bias$", n) for n in still)
 
 
