@@ -22,7 +22,7 @@ from emobraid.encoders.text import PretrainedText
 from emobraid.encoders.video import PretrainedVideo
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Stream, pad
-from emobraid.training.trainer import optimizer_for
+from emobraid.training.optimization import optimizer_for
 
 TEXT = ("deberta-v2", "bert", "roberta")
 SOUND = ("wav2vec2-group", "wav2vec2-layer", "wavlm", "hubert", "whisper")

@@ -20,8 +20,9 @@ LEVELS = (
     ("emotions", "stream", "config", "recipes"),
     ("layers", "ragged", "encoders", "fusion", "media", "decoding"),
     ("data", "model", "checkpoint"),
-    ("recognizer",),
-    ("training", "evaluation"),
+    ("prediction", "recognizer"),
+    ("training", "evaluation", "dialogue", "timeline", "timeline_files", "timeline_plot"),
+    ("study",),
     ("predicting", "app", "cli", "__main__"),
 )
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
@@ -134,6 +135,8 @@ def test_nothing_of_ours_is_downloaded_or_reported_anywhere():
     """No network unless asked: no module of the package opens a connection."""
     networked = {"requests", "urllib.request", "http.client", "httpx", "aiohttp", "huggingface_hub", "ftplib", "wandb"}
     for module, path in MODULES.items():
+        if module == "emobraid.dialogue.endpoint":  # speaks to the language model that an operator names, and no other
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 assert not networked & {a.name for a in node.names}, module

@@ -26,7 +26,7 @@ LATER_MODES = {
     "ablation": [],
     "all": [],
 }
-LATER_COMMANDS = ["timeline", "ablate", "export", "demo", "serve"]
+LATER_COMMANDS = ["ablate", "export"]
 
 
 @pytest.fixture
@@ -119,11 +119,11 @@ def test_the_missions_evaluation_command_works_and_writes_results(mission):
     assert (folder / "checkpoints" / "ledger.jsonl").read_text().count("\n") == 1
 
 
-def test_the_missions_demo_says_that_it_comes_later(tmp_path):
+def test_the_missions_demo_says_in_one_line_that_there_is_no_model(tmp_path):
     asked = ["--model_path", "checkpoints/best_model.pth", "--port", "7860"]
     shown = python(REPOSITORY / "demo" / "gradio_demo.py", *asked, cwd=tmp_path)
     assert (shown.returncode, shown.stdout) == (2, "")
-    assert shown.stderr.startswith("emobraid: `emobraid demo` is not in this version; it has train, evaluate,")
+    assert shown.stderr.startswith("emobraid: checkpoints/best_model")
     assert shown.stderr.count("\n") == 1
 
 
@@ -223,7 +223,7 @@ def test_printing_settings_writes_nothing(command, tmp_path, monkeypatch):
         (["train", "--config"], "Missing value for argument '--config'"),
         (["train", "--resume", "--overwrite"], "--resume continues a run, --overwrite takes it away: give one of them"),
         (["sample-corpus"], "Where to put it; must be new or empty. (required)"),
-        (["predict"], "nothing to read: give --text, --audio, --video (any subset), or --csv"),
+        (["predict"], "nothing to read: give --text, --audio, --video, --motion (any subset), or --csv"),
         (["predict", "--csv", "a.csv", "--text", "b"], "--csv stands alone"),
         (["predict", "--text", "b"], "checkpoints/best_model: there is no model here"),
         (["evaluate"], "checkpoints/best_model: there is no model here"),

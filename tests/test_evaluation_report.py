@@ -173,3 +173,24 @@ def test_names_cannot_command_the_terminal():
     assert cells(lines, "[red]a[/red]")[-1] == "2"
     assert cells(lines, "[/]")[-1] == "0"
     assert "\x1b" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "headings"),
+    [
+        ("meld", ["weighted F1", "accuracy", "macro-F1", "UAR"]),
+        ("iemocap", ["WA", "UA", "weighted F1", "macro-F1"]),
+        ("csv", ["accuracy", "macro-F1", "weighted F1", "UAR"]),
+    ],
+)
+def test_figures_are_called_and_ordered_as_the_corpus_literature_does(tmp_path, dataset, headings):
+    extra = {"protocol": {"dataset": dataset}}
+    metrics = write_report(tmp_path, predictions(), {}, extra=extra, pictures=False)
+    lines = printed(metrics)
+    (head,) = (x for x in lines if "ECE before" in x and "UA" in x)
+    assert [h for h in headings if h in head] == headings
+    assert [head.index(f" {h} ") for h in headings] == sorted(head.index(f" {h} ") for h in headings)
+    by_name = dict(zip(headings, cells(lines, "model")[1:], strict=False))
+    assert by_name[{"iemocap": "WA"}.get(dataset, "accuracy")] == "0.750"
+    assert by_name[{"iemocap": "weighted F1"}.get(dataset, "macro-F1")] == "0.733"
+    assert any(line.startswith("weighted f1: mean F1 weighted by true rows") for line in lines)

@@ -129,7 +129,7 @@ def test_a_subset_without_a_temperature_is_read_as_it_is(recognizer):
 def test_json_has_exactly_the_promised_keys(recognizer):
     told = recognizer.predict(text=WORDS).to_json()
     assert sorted(told) == sorted(
-        ["emotion", "confidence", "probabilities", "contributions", "per_modality", "affect", "notes"]
+        ["emotion", "confidence", "probabilities", "contributions", "per_modality", "affect", "affect_note", "notes"]
     )
     assert set(told["per_modality"]["text"]) == {"emotion", "confidence", "probabilities"}
 
@@ -257,7 +257,8 @@ def test_reading_all_subsets_side_by_side_is_reading_each_on_its_own(recognizer)
     samples = np.random.default_rng(0).normal(size=8_000) * 0.1
     prepared = {"text": encoders["text"].prepare(WORDS), "audio": encoders["audio"].prepare(samples)}
     inputs = {m: Input(prepared.get(m, encoders[m].absent())) for m in MODALITIES}
-    by_subset = recognizer._by_subset(inputs, ("text", "audio"))
+    encoded = {m: recognizer.encode(m, x.tensor) for m, x in inputs.items()}
+    by_subset, _ = recognizer._by_subset(encoded, ("text", "audio"))
     assert set(by_subset) == {frozenset(), *map(frozenset, (["text"], ["audio"], ["text", "audio"]))}
     for subset, found in by_subset.items():
         temperature = TEMPERATURES.get("+".join(m for m in MODALITIES if m in subset), 1.0)

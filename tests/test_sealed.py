@@ -168,6 +168,8 @@ def test_the_report_says_what_was_scored_and_how(model, corpus, tmp_path):
         "split": "test",
         "seed": 3,
         "fusion_type": "late",
+        "label_kind": "exclusive",
+        "affect": [],
         "bins": 15,
         "rows_without_label": 0,
         "labels": {},

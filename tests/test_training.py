@@ -15,12 +15,14 @@ from emobraid.config import Config
 from emobraid.data.corpus import Corpus
 from emobraid.fusion import Fused
 from emobraid.stream import Batch
+from emobraid.training import lesson
 from emobraid.training import trainer as training
 from emobraid.training.card import base_facts
-from emobraid.training.objectives import Classification, alignment, weighted_losses
+from emobraid.training.objectives import Classification, alignment, class_weights, weighted_losses
+from emobraid.training.optimization import optimizer_for, schedule
 from emobraid.training.run import _only_trainer, objective_weights
 from emobraid.training.signals import StopRequests
-from emobraid.training.trainer import NonFiniteLoss, class_weights, optimizer_for, schedule
+from emobraid.training.trainer import NonFiniteLoss
 
 NAN = float("nan")
 LN3 = math.log(3)
@@ -186,7 +188,7 @@ def test_modality_dropout_hides_modalities_from_the_student_alone_and_always_lea
         )
 
     real_forward = training.MultimodalEmotionModel.forward
-    real_losses = training.weighted_losses
+    real_losses = lesson.weighted_losses
 
     def forward(self, streams):
         looked_at(streams, self)
@@ -197,7 +199,7 @@ def test_modality_dropout_hides_modalities_from_the_student_alone_and_always_lea
         return real_losses(prediction, batch, *rest)
 
     monkeypatch.setattr(training.MultimodalEmotionModel, "forward", forward)
-    monkeypatch.setattr(training, "weighted_losses", losses)
+    monkeypatch.setattr(lesson, "weighted_losses", losses)
     run(feature_config(corpus, modality_dropout=0.5), tmp_path / "run")
     student, there = torch.cat(seen), torch.cat(asked_for)
     assert student.shape == (72, 2)  # 24 utterances, 3 epochs
@@ -213,13 +215,13 @@ def test_modality_dropout_hides_modalities_from_the_student_alone_and_always_lea
 
 def test_training_at_rate_zero_hides_nothing(tmp_path, corpus, monkeypatch):
     seen = []
-    real = training.weighted_losses
+    real = lesson.weighted_losses
 
     def losses(prediction, batch, *rest):
         seen.append((prediction.present, torch.stack([s.present for s in batch.streams.values()], dim=1)))
         return real(prediction, batch, *rest)
 
-    monkeypatch.setattr(training, "weighted_losses", losses)
+    monkeypatch.setattr(lesson, "weighted_losses", losses)
     run(feature_config(corpus, modality_dropout=0.0, num_epochs=1), tmp_path / "run")
     assert all(torch.equal(shown, there) for shown, there in seen)
 
@@ -250,7 +252,7 @@ def contents(folder):
 
 
 def test_a_loss_that_is_no_number_stops_with_the_batch_named_and_overwrites_nothing(tmp_path, corpus, monkeypatch):
-    real = training.weighted_losses
+    real = lesson.weighted_losses
     before, batches = {}, []
 
     def broken(prediction, batch, *rest):
@@ -261,7 +263,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_named_and_overwrites_noth
         before.update(contents(tmp_path / "run"))
         return {**losses, "classification": losses["classification"] * NAN}
 
-    monkeypatch.setattr(training, "weighted_losses", broken)
+    monkeypatch.setattr(lesson, "weighted_losses", broken)
     with pytest.raises(NonFiniteLoss, match=r"loss nan, .* at step 4 .* nothing was overwritten") as stop:
         run(feature_config(corpus, num_epochs=2, save_every=1), tmp_path / "run")
     assert ", ".join(batches[4]) in str(stop.value)
@@ -271,13 +273,13 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_named_and_overwrites_noth
 
 
 def test_an_infinite_gradient_stops_as_well(tmp_path, corpus, monkeypatch):
-    real = training.weighted_losses
+    real = lesson.weighted_losses
 
     def steep(prediction, batch, *rest):
         # the root of zero: a finite value with an infinite slope
         return {**real(prediction, batch, *rest), "root": (prediction.logits * 0).sum().sqrt()}
 
-    monkeypatch.setattr(training, "weighted_losses", steep)
+    monkeypatch.setattr(lesson, "weighted_losses", steep)
     with pytest.raises(NonFiniteLoss, match="gradient norm nan at step 0"):
         run(feature_config(corpus), tmp_path / "run")
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig
     from emobraid.data.corpus import Corpus
+    from emobraid.data.few_shot import FewShotDataset
     from emobraid.emotions import Emotion, LabelSpace
     from emobraid.model import MultimodalEmotionModel
-    from emobraid.recognizer import NothingToRead, Prediction, Recognizer
+    from emobraid.prediction import Prediction
+    from emobraid.recognizer import NothingToRead, Recognizer
     from emobraid.stream import Batch, Stream
+    from emobraid.training.few_shot import FewShotModel
 
 __version__ = version("emobraid")
 
@@ -21,11 +24,13 @@ _HOMES = {
     "Corpus": "data.corpus",
     "DataConfig": "config",
     "Emotion": "emotions",
+    "FewShotDataset": "data.few_shot",
+    "FewShotModel": "training.few_shot",
     "LabelSpace": "emotions",
     "ModelConfig": "config",
     "MultimodalEmotionModel": "model",
     "NothingToRead": "recognizer",
-    "Prediction": "recognizer",
+    "Prediction": "prediction",
     "Recognizer": "recognizer",
     "Stream": "stream",
     "TrainingConfig": "config",
@@ -37,6 +42,8 @@ __all__ = [
     "Corpus",
     "DataConfig",
     "Emotion",
+    "FewShotDataset",
+    "FewShotModel",
     "LabelSpace",
     "ModelConfig",
     "MultimodalEmotionModel",

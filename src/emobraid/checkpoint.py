@@ -11,7 +11,7 @@ import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -112,11 +112,11 @@ def model_files(
 ) -> dict[str, bytes]:
     """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card."""
     weights = {k: v.detach().cpu().contiguous() for k, v in model.own_state().items()}
-    bases = model.bases()
+    bases, exclusive = model.bases(), config.model.label_kind == "exclusive"
     return {
         "config.toml": configuration.to_toml(config).encode(),
         "model.safetensors": save(weights),
-        "labels.json": json.dumps({"labels": list(config.model.labels), "exclusive": True}, indent=1).encode(),
+        "labels.json": json.dumps({"labels": list(config.model.labels), "exclusive": exclusive}, indent=1).encode(),
         "calibration.json": json.dumps({"temperatures": dict(calibration)}, indent=1).encode(),
         "README.md": card.encode(),
         **({"bases.json": json.dumps(bases, indent=1).encode()} if bases else {}),
@@ -125,6 +125,21 @@ def model_files(
 
 def load_model(path: Path) -> tuple[MultimodalEmotionModel, Config, dict[str, float]]:
     """A model in evaluation mode, its settings, and its temperatures by modality subset."""
+    found = load_trained(path)
+    return found.model, found.config, found.temperatures
+
+
+class Trained(NamedTuple):
+    """All that a checkpoint holds of a model."""
+
+    model: MultimodalEmotionModel  # in evaluation mode
+    config: Config
+    temperatures: dict[str, float]  # by modality subset
+    thresholds: dict[str, dict[str, float]]  # by modality subset and class; empty for exclusive classes
+
+
+def load_trained(path: Path) -> Trained:
+    """The model of a checkpoint and what was fitted on validation; ValueError when it is damaged or none is there."""
     folder = resolve(path)
     files = read(folder)
     if missing := [n for n in ("config.toml", "model.safetensors", "calibration.json") if n not in files]:
@@ -133,8 +148,10 @@ def load_model(path: Path) -> tuple[MultimodalEmotionModel, Config, dict[str, fl
     model = MultimodalEmotionModel(config.model)
     check_bases(model, files, folder)
     load_weights(model, tensors(files["model.safetensors"], folder), folder)
-    temperatures: dict[str, Any] = json.loads(files["calibration.json"])["temperatures"]
-    return model.eval(), config, {k: float(v) for k, v in temperatures.items()}
+    fitted: dict[str, Any] = json.loads(files["calibration.json"])
+    temperatures = {subset: float(t) for subset, t in fitted["temperatures"].items()}
+    cuts = {subset: {c: float(t) for c, t in by.items()} for subset, by in fitted.get("thresholds", {}).items()}
+    return Trained(model.eval(), config, temperatures, cuts)
 
 
 def load_config(folder: Path, files: Mapping[str, bytes]) -> Config:

@@ -15,23 +15,44 @@ import tyro
 from pydantic import ValidationError
 from rich.console import Console
 
-from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig, explain, parse, to_toml
+from emobraid.app import require_demo
+from emobraid.app.limits import ServerSettings
+from emobraid.config import (
+    SECTIONS,
+    Config,
+    DataConfig,
+    DistillationConfig,
+    FewShotConfig,
+    ModelConfig,
+    StudyConfig,
+    TrainingConfig,
+    explain,
+    parse,
+    to_toml,
+)
 from emobraid.emotions import nearest
-from emobraid.recipes import load_recipe
+from emobraid.recipes import layered, load_recipe
 
 LONGEST = 1_000  # characters of a message; a compiler under us may say thousands of lines
 USER_ERROR, FAILED = 2, 1  # exit codes: the user can mend it; the work itself failed
 
-LATER = {
-    "few_shot": "few-shot learning",
-    "distillation": "distillation",
-    "robust": "robust training",
-    "ablation": "the ablation study",
-    "all": "the complete experimental suite",
-}
-LATER_COMMANDS = ("timeline", "ablate", "export", "demo", "serve")
+#: modes that are a recipe on top of the settings, and the study that is a loop over runs
+REGIMES = ("contrastive", "distillation", "few_shot", "robust")
+STUDIES = ("ablation", "all")
+LATER_COMMANDS = ("ablate", "export")
 MeldDefect = Literal["missing_clip", "corrupt_clip", "extra_clip", "gap", "times"]
-Mode = Literal["standard", "few_shot", "distillation", "robust", "ablation", "all"]
+MoseiDefect = Literal[
+    "no_metadata",
+    "out_of_order",
+    "negative_start",
+    "minus_infinity",
+    "no_features",
+    "out_of_range",
+    "no_fold",
+    "missing_film",
+]
+IemocapDefect = Literal["missing_wav", "cut_film", "missing_hand", "mac_files", "times", "missing_transcript"]
+Mode = Literal["standard", "contrastive", "few_shot", "distillation", "robust", "ablation", "all"]
 
 
 class NotYet(ValueError):
@@ -50,7 +71,8 @@ class Train:
     """
 
     mode: Mode = "standard"
-    """Training regime. This version has standard; it says so for the others."""
+    """Training regime. contrastive, distillation and robust lay the recipe of that name over --config; ablation
+    compares all fusions, all runs the whole suite."""
     config: Path | None = None
     """A recipe: a TOML file, or the name of one that ships (sample, features, meld). Flags override it."""
     output_dir: Path = Path("checkpoints")
@@ -64,6 +86,9 @@ class Train:
     model: Annotated[ModelConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ModelConfig)
     training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=TrainingConfig)
     data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
+    distillation: Annotated[DistillationConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DistillationConfig)
+    few_shot: Annotated[FewShotConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=FewShotConfig)
+    study: Annotated[StudyConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=StudyConfig)
 
 
 @dataclass(kw_only=True)
@@ -83,6 +108,18 @@ class Evaluate:
     """Where the report goes."""
     no_pictures: bool = False
     """Leave the PNGs out."""
+    robustness: bool = False
+    """Run the missing-modality benchmark instead: robustness.json, .csv, .md and .png; see docs/robustness.md."""
+    beside: tuple[str, ...] = ()
+    """NAME=PATH of further models for --robustness, read through the same gaps; they may have fewer modalities."""
+    draws: int = 10
+    """Draws of the random protocol of --robustness."""
+    frame_draws: int = 3
+    """Draws of its frame protocol, each of which runs the encoders nine times; 0 leaves it out."""
+    noise: bool = False
+    """Add the noise study to --robustness."""
+    seed: int = 0
+    """Which masks --robustness draws."""
     data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
 
 
@@ -105,14 +142,92 @@ class Predict:
     """A sound file."""
     video: Path | None = None
     """A video file, or a picture."""
+    motion: str | None = None
+    """A recording of markers as IEMOCAP has them (text), or a cell such as file.npz#motion."""
     no_sound: bool = False
     """Leave a video's own sound track out."""
     csv: Path | None = None
-    """A table with any of the columns text, audio_path, video_path."""
+    """A table with any of the columns text, audio_path, video_path, motion_path."""
     allow_outside: Path | None = None
     """A second folder that paths in the CSV may point into; others outside the CSV's folder are refused."""
     json: bool = False
     """Print JSON: one object, or one a line for a CSV."""
+
+
+@dataclass(kw_only=True)
+class Timeline:
+    """Read a long recording in windows: what is expressed, when.
+
+    Writes timeline.json, timeline.csv, timeline.srt (subtitles) and timeline.png: for each window the emotion, valence
+    and arousal, the confidence, and which modality was missing and why. It is decoded piece by piece, so an hour needs
+    no more memory than a minute. Ctrl-C leaves what was there before.
+
+    Example: emobraid timeline long.mp4 --output_dir results
+    """
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The recording: sound or film."""
+    model_path: Path = Path("checkpoints/best_model")
+    """The folder that training wrote; best_model.pth is taken for the folder best_model."""
+    output_dir: Path = Path("results")
+    """Where the files go."""
+    window: float = 4.0
+    """Seconds of a window (0.5 to 60)."""
+    step: float = 2.0
+    """Seconds from one window's start to the next, at most a window."""
+    fps: float = 4.0
+    """Pictures a second that are searched for the face."""
+    no_pictures: bool = False
+    """Leave the PNG out."""
+
+
+@dataclass(kw_only=True)
+class Demo:
+    """Open the page in which people try a model: camera, microphone, files and words, live, and a conversation.
+
+    Listens on this computer alone unless told otherwise; --host 0.0.0.0 lets others in and needs a token. Nothing is
+    stored, logged or sent anywhere. docs/demo.md tells all about it.
+
+    Example: emobraid demo --model_path checkpoints/best_model.pth --port 7860
+    """
+
+    model_path: Path | None = None
+    """The folder that training wrote; without it the model that ships, or the one that `make run` made."""
+    port: int = 7860
+    """Port to listen on."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Any other than this computer's own needs a token."""
+    token: str | None = None
+    """Who opens the page must know it (http://HOST:PORT/?token=TOKEN). Better given as the variable EMOBRAID_TOKEN."""
+    hosts: tuple[str, ...] = ()
+    """Further names under which people reach the page."""
+    llm_url: str | None = None
+    """An OpenAI-compatible server that writes the replies, such as http://127.0.0.1:11434/v1. Readings are never its."""
+    llm_model: str | None = None
+    """Its model."""
+    asr: str | None = None
+    """A Whisper model that writes down speech: a folder, or a hub id that is in the cache on this disk. Default: none."""
+
+
+@dataclass(kw_only=True)
+class Serve:
+    """Answer over HTTP: /v1/predict, /v1/timeline, /v1/chat, /v1/stream, and the page beside them.
+
+    Listens on this computer alone unless told otherwise; --host 0.0.0.0 lets others in and needs a token. Nothing that
+    is sent is written to a disk or a log. docs/server.md tells all about it.
+
+    Example: emobraid serve --model_path checkpoints/best_model --port 8000
+    """
+
+    model_path: Path | None = None
+    """The folder that training wrote; without it the model that ships, or the one that `make run` made."""
+    no_page: bool = False
+    """Serve the API alone, without the page."""
+    llm_url: str | None = None
+    """An OpenAI-compatible server that writes the replies, such as http://127.0.0.1:11434/v1. Readings are never its."""
+    llm_model: str | None = None
+    """Its model."""
+    server: Annotated[ServerSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=ServerSettings)
 
 
 @dataclass(kw_only=True)
@@ -153,6 +268,8 @@ class Doctor:
     """Print JSON, with every place of every finding."""
     media: bool = False
     """Decode every clip as well."""
+    rows: int = 50
+    """How many bad rows are listed with all that is wrong with each (csv layout)."""
     entries: int = 20
     """How many random entries of the cache are made again."""
     seed: int = 0
@@ -177,22 +294,54 @@ class SampleCorpus:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Where to put it; must be new or empty."""
-    layout: Literal["csv", "meld"] = "csv"
-    """csv: our own tables; meld: dialogues in the folders and tables of MELD."""
+    layout: Literal["csv", "meld", "mosei", "iemocap"] = "csv"
+    """csv: our own tables; meld: dialogues in the folders and tables of MELD; mosei: CMU-MOSEI's features and films;
+    iemocap: IEMOCAP's dialogues with markers."""
     clips: int | None = None
-    """Utterances in all three splits; default: 560, meld 48."""
-    defects: tuple[MeldDefect, ...] = ()
-    """What to spoil in a meld layout, to see what the doctor says."""
+    """Utterances in all three splits; default: 560, meld and mosei 48, iemocap 40."""
+    defects: tuple[MeldDefect | MoseiDefect | IemocapDefect, ...] = ()
+    """What to spoil in another layout than csv, to see what the doctor says; each layout names its own."""
     seed: int = 0
     """The same seed gives the same bytes."""
     workers: int = 2
     """Processes (csv)."""
 
 
+@dataclass(kw_only=True)
+class Split:
+    """Cut one table into train.csv, val.csv and test.csv (five, one and one seventh) with no speaker in two of them.
+
+    Labels are spread as evenly as whole speakers allow; the same seed gives the same tables.
+
+    Example: emobraid split all.csv --output_dir data --seed 0
+    """
+
+    table: Annotated[Path, tyro.conf.Positional]
+    """A CSV with columns emotion and speaker beside those of the modalities."""
+    output_dir: Path = Path("data")
+    """Where the three go; in another folder than the table's own, relative paths become absolute."""
+    by: Literal["speaker", "dialogue", "row"] = "speaker"
+    """What stays together. row: nothing does, and train and test may share people."""
+    seed: int = 0
+    """The same seed gives the same tables."""
+    overwrite: bool = False
+    """Write over tables that are there."""
+
+
 def train(args: Train) -> int:
-    if args.mode != "standard":
-        raise NotYet(f"--mode {args.mode}: {LATER[args.mode]} is not in this version; --mode standard is")
-    config = Config(model=args.model, training=args.training, data=args.data)
+    if args.mode not in STUDIES and args.study != StudyConfig():
+        raise ValueError(f"seeds, fusions and switch_off are for --mode {' and '.join(STUDIES)}; one run has --seed")
+    if args.mode in STUDIES:
+        return _study(args)
+    if args.mode == "few_shot":
+        return _few_shot(args)
+    if args.mode != "all" and args.few_shot != FewShotConfig():
+        raise ValueError("settings of few-shot learning need --mode few_shot")
+    config = Config(model=args.model, training=args.training, data=args.data, distillation=args.distillation)
+    if args.mode == "distillation" and args.distillation.teacher_model is None:
+        raise ValueError("--mode distillation needs --teacher_model: a folder that `emobraid train` wrote")
+    if args.distillation != DistillationConfig() and args.distillation.teacher_model is None:
+        raise ValueError("settings of distillation need --teacher_model, without which nobody teaches")
     if args.print_config:
         print(to_toml(config), end="")
         return 0
@@ -211,7 +360,50 @@ def train(args: Train) -> int:
     return 0
 
 
+def _study(args: Train) -> int:
+    config = Config(model=args.model, training=args.training, data=args.data)
+    if args.print_config:
+        print(to_toml(config), end="")
+        return 0
+    if args.distillation != DistillationConfig():
+        raise ValueError(f"--mode {args.mode} chooses the teacher itself; leave the settings of distillation out")
+    from emobraid.study.command import ablate, suite
+    from emobraid.training.display import TerminalReporter
+
+    run = ablate if args.mode == "ablation" else suite
+    with TerminalReporter() as reporter:
+        print(run(config, args.study, args.few_shot, args.output_dir, args.overwrite, reporter))
+    return 0
+
+
+def _few_shot(args: Train) -> int:
+    from emobraid.training.few_shot_run import without_labels
+
+    config = Config(model=args.model, training=args.training, data=args.data, few_shot=args.few_shot)
+    config = config if args.few_shot.base_model else without_labels(config)
+    if args.print_config:
+        print(to_toml(config), end="")
+        return 0
+    from emobraid.evaluation.sealed import score_episodes
+    from emobraid.training.display import TerminalReporter
+    from emobraid.training.few_shot_report import WRITTEN, print_few_shot, summarise, write_few_shot
+    from emobraid.training.few_shot_run import prepare
+
+    with TerminalReporter() as reporter:
+        study = prepare(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+        found = summarise(score_episodes(study.base_path, study.config, study.score, reporter))
+    left_out = write_few_shot(study.folder, found)
+    print_few_shot(found, Console())
+    print("; ".join([f"written: {study.folder}/{WRITTEN}{'' if left_out else ', few_shot.png'}", *left_out]))
+    return 0
+
+
 def evaluate(args: Evaluate) -> int:
+    if args.robustness:
+        return _robustness(args)
+    for name in ("beside", "draws", "frame_draws", "noise", "seed"):
+        if getattr(args, name) != getattr(Evaluate, name):
+            raise ValueError(f"--{name} is a setting of the missing-modality benchmark; give --robustness too")
     from emobraid.evaluation.report import print_report
     from emobraid.evaluation.sealed import evaluate as run
     from emobraid.training.display import TerminalReporter
@@ -224,19 +416,65 @@ def evaluate(args: Evaluate) -> int:
     return 0
 
 
+def _robustness(args: Evaluate) -> int:
+    from emobraid.evaluation.missing import Plan
+    from emobraid.evaluation.missing_report import WRITTEN, print_robustness
+    from emobraid.evaluation.robustness import evaluate_robustness as run
+    from emobraid.training.display import TerminalReporter
+
+    plan = Plan(draws=args.draws, frame_draws=args.frame_draws, seed=args.seed, noise=args.noise)
+    stem = args.model_path.with_suffix("") if args.model_path.suffix == ".pth" else args.model_path
+    models = {stem.resolve().parent.name if stem.name == "best_model" else stem.name: args.model_path}
+    for given in args.beside:
+        name, _, path = given.partition("=")
+        if not name or not path or name in models:
+            raise ValueError(f"--beside {given!r}: give NAME=PATH, each name once; {', '.join(models)} is taken")
+        models[name] = Path(path)
+    with TerminalReporter() as reporter:
+        found = run(models, args.data, args.output_dir, reporter, plan=plan, pictures=not args.no_pictures)
+    print_robustness(found, Console())
+    print(f"written: {args.output_dir}/{WRITTEN}{'' if args.no_pictures else ', robustness.png'}")
+    return 0
+
+
 def predict(args: Predict) -> int:
     from emobraid.predicting import predict_one, predict_table
 
-    given = [args.text, args.audio, args.video]
+    given = [args.text, args.audio, args.video, args.motion]
     if args.csv and any(g is not None for g in given):
-        raise ValueError("--csv stands alone; leave --text, --audio and --video out")
+        raise ValueError("--csv stands alone; leave --text, --audio, --video and --motion out")
     if args.csv:
         return predict_table(args.model_path, args.csv, allow_outside=args.allow_outside, as_json=args.json)
     if all(g is None for g in given):
-        raise ValueError("nothing to read: give --text, --audio, --video (any subset), or --csv")
-    inputs = {"text": args.text, "audio": args.audio, "video": args.video}
+        raise ValueError("nothing to read: give --text, --audio, --video, --motion (any subset), or --csv")
+    inputs = {"text": args.text, "audio": args.audio, "video": args.video, "motion": args.motion}
     predict_one(args.model_path, inputs, sound=not args.no_sound, as_json=args.json)
     return 0
+
+
+def timeline(args: Timeline) -> int:
+    from emobraid.app.timeline_command import make_timeline
+    from emobraid.timeline import Plan
+
+    plan = Plan(window=args.window, step=args.step, fps=args.fps)
+    make_timeline(args.model_path, args.file, plan, args.output_dir, pictures=not args.no_pictures)
+    return 0
+
+
+def demo(args: Demo) -> int:
+    require_demo()
+    from emobraid.app.launching import demo as run
+    from emobraid.app.limits import ServerSettings
+
+    settings = ServerSettings(host=args.host, port=args.port, token=args.token, hosts=args.hosts)
+    return run(args.model_path, settings, llm_url=args.llm_url, llm_model=args.llm_model, asr=args.asr)
+
+
+def serve(args: Serve) -> int:
+    require_demo()
+    from emobraid.app.serving import serve as run
+
+    return run(args.model_path, args.server, llm_url=args.llm_url, llm_model=args.llm_model, page=not args.no_page)
 
 
 def extract(args: Extract) -> int:
@@ -276,6 +514,7 @@ def _doctor_corpus(args: Doctor) -> int:
     if args.clear:
         raise ValueError("--clear is for the cache: emobraid doctor cache --clear; a corpus is never deleted")
     from emobraid.data.audit import audit
+    from emobraid.data.audit.bad_rows import bad_rows, show_bad_rows
     from emobraid.data.audit.page import show
     from emobraid.training.display import TerminalReporter
 
@@ -286,26 +525,41 @@ def _doctor_corpus(args: Doctor) -> int:
         print(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
     else:
         show(found, Console())
+        if args.data.dataset == "csv":
+            show_bad_rows(bad_rows(found), Console(), limit=args.rows)
     return 1 if found.broken else 0
 
 
 def sample_corpus(args: SampleCorpus) -> int:
-    from emobraid.data.sample import make_sample_corpus, make_sample_meld
+    from emobraid.data.sample import make_sample_corpus, make_sample_iemocap, make_sample_meld, make_sample_mosei
     from emobraid.training.display import TerminalReporter
 
-    if args.defects and args.layout != "meld":
-        raise ValueError("--defects needs --layout meld")
+    if args.defects and args.layout == "csv":
+        raise ValueError("--defects needs --layout meld, mosei or iemocap")
+    published = {"meld": make_sample_meld, "mosei": make_sample_mosei, "iemocap": make_sample_iemocap}
     with TerminalReporter() as reporter:
         progress = reporter.progress("drawing")
-        if args.layout == "meld":
-            clips = 48 if args.clips is None else args.clips
-            make_sample_meld(args.folder, seed=args.seed, clips=clips, defects=args.defects, progress=progress)
+        if make := published.get(args.layout):
+            clips = {"iemocap": 40}.get(args.layout, 48) if args.clips is None else args.clips
+            make(args.folder, seed=args.seed, clips=clips, defects=args.defects, progress=progress)
         else:
             clips = 560 if args.clips is None else args.clips
             make_sample_corpus(args.folder, seed=args.seed, clips=clips, workers=args.workers, progress=progress)
     other = f" --dataset {args.layout}" if args.layout != "csv" else ""
-    command = f"emobraid train --config sample --data_root {args.folder}{other}"
+    recipe = args.layout if args.layout in ("mosei", "iemocap") else "sample"
+    command = f"emobraid train --config {recipe} --data_root {args.folder}{other}"
     print(f"{args.folder}: a synthetic corpus; train on it with: {command}")
+    return 0
+
+
+def split(args: Split) -> int:
+    from emobraid.data.splitting import split_table
+
+    parts = split_table(args.table, args.output_dir, by=args.by, seed=args.seed, overwrite=args.overwrite)
+    for part in parts:
+        print(part.told(args.by))
+    if args.by == "row":
+        print("note: rows were split at random, so train and test may share people; say so beside results")
     return 0
 
 
@@ -313,9 +567,13 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "train": (Train, train),
     "evaluate": (Evaluate, evaluate),
     "predict": (Predict, predict),
+    "timeline": (Timeline, timeline),
     "extract": (Extract, extract),
+    "demo": (Demo, demo),
+    "serve": (Serve, serve),
     "doctor": (Doctor, doctor),
     "sample-corpus": (SampleCorpus, sample_corpus),
+    "split": (Split, split),
 }
 
 
@@ -392,11 +650,11 @@ def _overview() -> str:
 
 def _parse(spec: type, args: list[str], prog: str) -> Any:
     """Flags over the recipe over the defaults; ValueError in one line for anything tyro would refuse."""
-    default = spec() if spec is not SampleCorpus else tyro.MISSING_NONPROP
-    if "config" in spec.__dataclass_fields__ and (recipe := _recipe(args)):  # type: ignore[attr-defined]
-        config = parse(load_recipe(recipe), recipe)
-        sections = {n: getattr(config, n) for n in ("model", "training", "data") if n in spec.__dataclass_fields__}  # type: ignore[attr-defined]
-        default = spec(config=Path(recipe), **sections)
+    default = spec() if spec not in (SampleCorpus, Split, Timeline) else tyro.MISSING_NONPROP
+    if "config" in spec.__dataclass_fields__ and (named := _recipes(args)):  # type: ignore[attr-defined]
+        config = parse(layered(load_recipe(name) for name in named), " over ".join(reversed(named)))
+        sections = {n: getattr(config, n) for n in SECTIONS if n in spec.__dataclass_fields__}  # type: ignore[attr-defined]
+        default = spec(**sections)
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
@@ -420,11 +678,17 @@ def _parse(spec: type, args: list[str], prog: str) -> Any:
     return parsed
 
 
-def _recipe(args: list[str]) -> str | None:
+def _recipes(args: list[str]) -> list[str]:
+    """The recipes that these flags name, in the order in which they are laid over each other: --config, then --mode."""
+    recipe, mode = _given(args, "config"), _given(args, "mode")
+    return [*([recipe] if recipe else []), *([mode] if mode in REGIMES else [])]
+
+
+def _given(args: list[str], name: str) -> str | None:
     for i, arg in enumerate(args):
-        if arg == "--config" and i + 1 < len(args):
+        if arg == f"--{name}" and i + 1 < len(args):
             return args[i + 1]
-        if arg.startswith("--config="):
+        if arg.startswith(f"--{name}="):
             return arg.partition("=")[2]
     return None
 
@@ -432,7 +696,7 @@ def _recipe(args: list[str]) -> str | None:
 def _flag_names(spec: type) -> list[str]:
     names: list[str] = []
     for name, about in spec.__dataclass_fields__.items():  # type: ignore[attr-defined]
-        if name in ("model", "training", "data"):
+        if name in (*SECTIONS, "server"):
             names += _flag_names(about.default_factory)
         else:
             names.append(f"no_{name}" if about.default is True else name)

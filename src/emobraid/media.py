@@ -18,20 +18,22 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-__all__ = ["SAMPLE_RATE", "Audio", "Faces", "Limits", "MediaError", "MediaReader"]
+__all__ = ["SAMPLE_RATE", "Audio", "Faces", "Limits", "MediaBytes", "MediaError", "MediaReader", "Side"]
 
 SAMPLE_RATE = 16_000
+Side = Literal["left", "right"]  # half of a picture, as the viewer sees it
 START = 60.0  # seconds a child may take to start: half a second on an idle machine
 
 
@@ -39,11 +41,19 @@ class MediaError(ValueError):
     """A file that cannot be read: one line that names it, says what it looks like and what to do."""
 
 
+@dataclass(frozen=True)
+class MediaBytes:
+    """The content of a media file that lies in memory only; `name` stands for it in messages. Taken like a path."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one file may cost. A file over a limit is refused with a MediaError, never read in part."""
 
-    seconds: float = 600  # of sound or video, counted as it is decoded, whatever the header says
+    seconds: float = 600  # of sound or video, or of a stretch of it, counted as it is decoded, whatever the header says
     deadline: float = 20.0  # seconds of wall-clock time for one file
     memory: int = 1 << 30  # bytes a child may map on top of what it has mapped once it is ready
     pixels: int = 50_000_000  # width x height of a picture
@@ -65,6 +75,14 @@ class Faces(NamedTuple):
     note: str = ""  # such as "no face in 30 frames" or "face in 15 of 30 frames"
 
 
+class Answer(NamedTuple):
+    """What a decoder child gives for one request; what was not asked for is empty."""
+
+    audio: Audio
+    faces: Faces
+    length: float  # seconds
+
+
 class MediaReader:
     """Reads media files in a pool of `workers` decoder children, each started when first needed.
 
@@ -82,17 +100,38 @@ class MediaReader:
         self.workers, self.limits, self.face_model = workers, limits, face_model
         self._fill_pool()
 
-    def audio(self, path: Path) -> Audio:
-        """The first sound track of `path`, as one channel."""
-        return self._read(path, {"audio": True})[0]
+    def audio(self, path: Path | MediaBytes, *, start: float = 0.0, end: float | None = None) -> Audio:
+        """The first sound track of `path` as one channel; of the stretch from `start` to `end` seconds only, if given.
 
-    def faces(self, path: Path, *, max_frames: int, size: int) -> Faces:
-        """The face in at most `max_frames` frames of `path`, evenly spaced in time; a still picture is one frame."""
-        return self._read(path, {"faces": wish(max_frames, size)})[1]
+        A stretch is exact to the sample (in Matroska and WebM to a millisecond, as their times are), wherever the file
+        can be entered, and `Limits` count for it alone. MediaError when the file ends before it.
+        """
+        return self._read(path, {"audio": True, **stretch(start, end)})[0]
 
-    def both(self, path: Path, *, max_frames: int, size: int) -> tuple[Audio, Faces]:
+    def faces(
+        self,
+        path: Path | MediaBytes,
+        *,
+        max_frames: int,
+        size: int,
+        start: float = 0.0,
+        end: float | None = None,
+        side: Side | None = None,
+    ) -> Faces:
+        """The face in at most `max_frames` frames of `path`, evenly spaced in time; a still picture is one frame.
+
+        With `start` and `end` in frames that are shown in that stretch, `times` counting from its start; with `side`
+        in that half of the picture.
+        """
+        return self._read(path, {"faces": wish(max_frames, size), "side": side, **stretch(start, end)})[1]
+
+    def both(self, path: Path | MediaBytes, *, max_frames: int, size: int) -> tuple[Audio, Faces]:
         """One clip: its own sound track, and the face in it."""
-        return self._read(path, {"audio": True, "faces": wish(max_frames, size)})
+        return self._read(path, {"audio": True, "faces": wish(max_frames, size)})[:2]
+
+    def length(self, path: Path | MediaBytes) -> float:
+        """Seconds until the last of its first sound track and its first film ends; 0 for a picture."""
+        return self._read(path, {"measure": True}).length
 
     def frames_to_faces(self, frames: np.ndarray, times: np.ndarray, *, max_frames: int, size: int) -> Faces:
         """As `faces`, for frames (T, H, W, 3) uint8 RGB in memory, taken at `times` (T,) in seconds."""
@@ -142,7 +181,7 @@ class MediaReader:
         finally:
             self._idle.put(decoder)
 
-    def _read(self, path: Path, request: Mapping[str, Any]) -> tuple[Audio, Faces]:
+    def _read(self, path: Path | MediaBytes, request: Mapping[str, Any]) -> Answer:
         with regular_file(path) as file, self._borrowed() as decoder:
             return decoder.ask(shown(path), request, file=file)
 
@@ -159,7 +198,7 @@ class _Decoder:
 
     def ask(
         self, name: str, request: Mapping[str, Any], *, file: int | None = None, frames: Sequence[np.ndarray] = ()
-    ) -> tuple[Audio, Faces]:
+    ) -> Answer:
         """The child's answer for the open `file` or for `frames`; a MediaError names `name`."""
         with self._busy:
             self._start()
@@ -187,7 +226,7 @@ class _Decoder:
 
     def _exchange(
         self, name: str, request: Mapping[str, Any], files: list[int], frames: Sequence[np.ndarray]
-    ) -> tuple[Audio, Faces]:
+    ) -> Answer:
         until = time.monotonic() + self.limits.deadline
         limits = {k: getattr(self.limits, k) for k in ("seconds", "pixels", "memory", "deadline")}
         self._channel.settimeout(self.limits.deadline)
@@ -205,7 +244,9 @@ class _Decoder:
         for block in (samples, times, crops):
             fill(self._channel, block, until)
         notes = [one_line(answer.get(k)) for k in ("audio_note", "faces_note")]
-        return Audio(samples, notes[0]), Faces(crops, times, notes[1])
+        if not isinstance(length := answer.get("length"), float) or not 0 <= length < math.inf:
+            raise ProtocolError(f"length = {length!r}")
+        return Answer(Audio(samples, notes[0]), Faces(crops, times, notes[1]), length)
 
     def _start(self) -> None:
         if self._closed:
@@ -318,9 +359,13 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def regular_file(path: Path) -> Iterator[int]:
+def regular_file(path: Path | MediaBytes) -> Iterator[int]:
     """A descriptor of `path`; MediaError for anything but a regular file, before it is opened."""
     name = shown(path)
+    if isinstance(path, MediaBytes):
+        with in_memory(path) as file:
+            yield file
+        return
     try:
         refuse_special(os.stat(path).st_mode, name)
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -342,6 +387,19 @@ def regular_file(path: Path) -> Iterator[int]:
         os.close(file)
 
 
+@contextmanager
+def in_memory(media: MediaBytes) -> Iterator[int]:
+    """A descriptor of content that never lies on a disk, where the system has such (Linux)."""
+    if not media.content:
+        raise MediaError(f"{media.name}: empty file (0 bytes)")
+    anonymous = os.memfd_create("media") if hasattr(os, "memfd_create") else None
+    with open(anonymous, "wb", 0) if anonymous is not None else tempfile.TemporaryFile(buffering=0) as file:
+        left = memoryview(media.content)
+        while left:
+            left = left[file.write(left) :]
+        yield file.fileno()
+
+
 def refuse_special(mode: int, name: str) -> None:
     kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
     if not stat.S_ISREG(mode):
@@ -352,6 +410,13 @@ def wish(max_frames: int, size: int) -> dict[str, int]:
     if max_frames < 1 or size < 1:
         raise ValueError(f"max_frames and size must be at least 1, got {max_frames} and {size}")
     return {"max_frames": int(max_frames), "size": int(size)}
+
+
+def stretch(start: float, end: float | None) -> dict[str, Any]:
+    """What a request says of a part of a file; nothing for the whole."""
+    if not (math.isfinite(start) and start >= 0 and (end is None or (math.isfinite(end) and end > start))):
+        raise ValueError(f"a stretch must start at 0 s or later and end after that, got {start} to {end}")
+    return {} if start == 0 and end is None else {"stretch": [float(start), None if end is None else float(end)]}
 
 
 def evenly(times: np.ndarray, count: int) -> np.ndarray:
@@ -368,9 +433,9 @@ def too_large(width: int, height: int, pixels: int) -> str:
     return f"{width} x {height} pixels, the limit is {pixels / 1e6:g} megapixels; make it smaller"
 
 
-def shown(path: Path) -> str:
+def shown(path: Path | MediaBytes) -> str:
     """The name for a message: a line feed or a byte that is no text must not reach a terminal."""
-    name = os.fspath(path)
+    name = path.name if isinstance(path, MediaBytes) else os.fspath(path)
     return name if name.isprintable() else repr(name)
 
 

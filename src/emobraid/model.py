@@ -1,6 +1,6 @@
 """The model: encoders, projections to one width, a fusion.
 
-Shapes: B batch, T time, D fusion width.
+Shapes: B batch, T time, D fusion width, K affect dimensions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,31 @@ from emobraid.config import ModelConfig
 from emobraid.encoders import Encoder
 from emobraid.encoders.pretrained import Tower
 from emobraid.fusion import Fused
-from emobraid.stream import Batch, Stream, keep_only
+from emobraid.fusion.imagination import Imagination, honest
+from emobraid.stream import Batch, Stream, keep_only, present
+
+
+class AffectHead(nn.Module):
+    """Affect dimensions (B, K) in the corpus's own units, from the features (B, D) that the classes are read from."""
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int, dimensions: int, dropout: float) -> None:
+        super().__init__()
+        self.read = nn.Sequential(nn.LayerNorm(dim), nn.Dropout(dropout), nn.Linear(dim, dimensions))
+        self.register_buffer("center", torch.zeros(dimensions))
+        self.register_buffer("scale", torch.ones(dimensions))
+
+    def fit(self, targets: Tensor) -> None:
+        """Take each dimension's mean and spread from TRAINING targets (N, K), NaN where absent."""
+        for k, column in enumerate(targets.T):
+            if len(known := column[~column.isnan()]):
+                self.center[k] = known.mean()
+                self.scale[k] = known.std(correction=0).clamp(min=1e-3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.center + self.scale * self.read(features).float()
 
 
 class MultimodalEmotionModel(nn.Module):
@@ -36,6 +60,10 @@ class MultimodalEmotionModel(nn.Module):
             heads=config.fusion_heads,
             dropout=config.fusion_dropout,
         )
+        self.imagination = (
+            Imagination(config.modalities, width, config.fusion_dropout) if config.fill_missing else None
+        )
+        self.affect = AffectHead(width, len(config.affect), config.fusion_dropout) if config.affect else None
 
     def by_modality(self) -> dict[str, Encoder]:
         return {m: e for m, e in self.encoders.items() if isinstance(e, Encoder)}
@@ -59,6 +87,11 @@ class MultimodalEmotionModel(nn.Module):
         for modality, encoder in self.by_modality().items():
             encoder.fit(prepared[modality])
 
+    def fit_affect(self, targets: Tensor | None) -> None:
+        """Let the affect head take its units from TRAINING targets (N, K), NaN where absent."""
+        if self.affect is not None and targets is not None:
+            self.affect.fit(targets)
+
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         """A training-time variation of a batch, by each encoder for its own modality."""
         varied = {m: e.augment(batch.streams[m], generator) for m, e in self.by_modality().items()}
@@ -70,14 +103,25 @@ class MultimodalEmotionModel(nn.Module):
         return {m: Stream(self.projections[m](s.values), s.mask) for m, s in encoded.items()}
 
     def fuse(self, encoded: Mapping[str, Stream]) -> Fused:
-        read: Fused = self.fusion(encoded)
-        return read
+        read = self._braid(encoded)
+        return read if self.affect is None else read._replace(affect=self.affect(read.features))
+
+    def _braid(self, encoded: Mapping[str, Stream]) -> Fused:
+        if self.imagination is None:
+            read: Fused = self.fusion(encoded)
+            return read
+        filled, imagined = self.imagination(encoded)
+        return honest(self.fusion(filled), imagined, present(encoded))
 
     def forward(self, streams: Mapping[str, Stream]) -> Fused:
         return self.fuse(self.encode(streams))
 
     @torch.no_grad()
+    def fuse_subsets(self, streams: Mapping[str, Stream], subsets: Iterable[tuple[str, ...]]) -> dict[str, Fused]:
+        """What is read with only each subset kept, keyed "text+audio"; the encoders run once."""
+        encoded = self.encode(streams)
+        return {"+".join(s): self.fuse(keep_only(encoded, s)) for s in subsets}
+
     def read_subsets(self, streams: Mapping[str, Stream], subsets: Iterable[tuple[str, ...]]) -> dict[str, Tensor]:
         """Logits (B, C) with only each subset kept, keyed "text+audio"; the encoders run once."""
-        encoded = self.encode(streams)
-        return {"+".join(s): self.fuse(keep_only(encoded, s)).logits for s in subsets}
+        return {s: read.logits for s, read in self.fuse_subsets(streams, subsets).items()}

@@ -26,10 +26,7 @@ def predict_one(model_path: Path, inputs: Mapping[str, Any], *, sound: bool, as_
 
 def show(prediction: Prediction, console: Console) -> None:
     """The reading, a bar for each class, and what each modality said."""
-    console.print(
-        f"[bold]{prediction.emotion}[/bold]  confidence {prediction.confidence:.2f}  "
-        "[dim](what is expressed, in the model's reading)[/dim]"
-    )
+    console.print(f"{_headline(prediction)}  [dim](what is expressed, in the model's reading)[/dim]")
     bars = Table(box=None, show_header=False, padding=(0, 1))
     for name, p in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         bars.add_row(name, f"{p:.2f}", "━" * round(30 * p))
@@ -42,9 +39,18 @@ def show(prediction: Prediction, console: Console) -> None:
             voices.add_row(m, alone.emotion, f"{alone.confidence:.2f}", f"{prediction.contributions[m]:+.2f}")
         console.print(voices)
     if prediction.affect:
-        console.print("  ".join(f"{axis} {value:+.2f}" for axis, value in prediction.affect.items()))
+        place = "  ".join(f"{axis} {value:+.2f}" for axis, value in prediction.affect.items())
+        console.print(f"{place}  [dim]({prediction.affect_note})[/dim]")
     for modality, note in prediction.notes.items():
         console.print(f"{modality}: {note}", markup=False)
+
+
+def _headline(prediction: Prediction) -> str:
+    if prediction.expressed is None:
+        return f"[bold]{prediction.emotion}[/bold]  confidence {prediction.confidence:.2f}"
+    if not prediction.expressed:
+        return f"no emotion reaches its threshold; likeliest {prediction.emotion} {prediction.confidence:.2f}"
+    return "  ".join(f"[bold]{name}[/bold] {prediction.probabilities[name]:.2f}" for name in prediction.expressed)
 
 
 def predict_table(model_path: Path, table: Path, *, allow_outside: Path | None, as_json: bool) -> int:
@@ -85,4 +91,5 @@ def _as_line(row: Sample | BadRow, outcome: Prediction | str) -> str:
     if isinstance(outcome, str):
         return f"{row.id:20s} failed"
     notes = "".join(f"  {m}: {note}" for m, note in outcome.notes.items())
-    return f"{row.id:20s} {outcome.emotion:10s} {outcome.confidence:.2f}{notes}"
+    said = outcome.emotion if outcome.expressed is None else "|".join(outcome.expressed) or "|"
+    return f"{row.id:20s} {said:10s} {outcome.confidence:.2f}{notes}"

@@ -1,6 +1,7 @@
 """How data travels: padded sequences with a mask, and batches of them.
 
-Shapes: B batch, T time, D width, C classes. A missing modality is a sequence of length zero: its mask is False.
+Shapes: B batch, T time, D width, C classes, K affect dimensions. A missing modality is a sequence of
+length zero: its mask is False.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -49,15 +50,17 @@ def pad(sequences: Sequence[Tensor]) -> Stream:
 
 
 class Batch(NamedTuple):
-    """What a model sees (`streams`) and what it is asked (`labels`)."""
+    """What a model sees (`streams`) and what it is asked (`labels`, `affect`)."""
 
     ids: tuple[str, ...]
     streams: dict[str, Stream]
     labels: Tensor  # (B, C) float: one-hot, soft or multi-hot; a row of NaN is unlabelled
+    affect: Tensor | None = None  # (B, K) float in the corpus's own units, NaN where absent; None: nothing is asked
 
     def to(self, device: torch.device | str) -> Self:
         streams = {m: s.to(device) for m, s in self.streams.items()}
-        return self._replace(streams=streams, labels=self.labels.to(device))
+        affect = None if self.affect is None else self.affect.to(device)
+        return self._replace(streams=streams, labels=self.labels.to(device), affect=affect)
 
 
 def present(streams: Mapping[str, Stream]) -> Tensor:

@@ -8,12 +8,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from emobraid.data.features import FeatureCell
+from emobraid.data.features import ArrayCell
+from emobraid.media import MediaBytes, Side
 
 SPLITS = ("train", "val", "test")
 
-#: what a modality's cell holds: words, a media file, a place in an array file, or nothing
-Cell = str | Path | FeatureCell | None
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch of a media file, in seconds from its start, and the half of its picture that shows the speaker."""
+
+    path: Path
+    start: float = 0.0
+    end: float | None = None  # None: to its end
+    side: Side | None = None  # None: the whole picture
+
+    def __str__(self) -> str:
+        part = f"{self.start:g}-{'' if self.end is None else f'{self.end:g}'}"
+        return f"{self.path}[{part}{f' {self.side}' if self.side else ''}]"
+
+
+#: what a modality's cell holds: words, a media file or a stretch of one, a place in an array file, or nothing
+Cell = str | Path | Clip | MediaBytes | ArrayCell | None
 
 
 class SealedSplit(PermissionError):
@@ -33,6 +49,8 @@ class Sample:
     cells: Mapping[str, Cell]  # by modality
     sound_from_video: bool  # the table has no audio column: the clip's own sound track is its audio
     label: int | None
+    spread: tuple[float, ...] | None = None  # (C,) soft or multi-hot: what training asks for instead of `label`
+    affect: Mapping[str, float] = field(default_factory=dict)  # by dimension, in the corpus's own units
     absent: Mapping[str, str] = field(default_factory=dict)  # by modality, why an empty cell is empty; else "not given"
 
 

@@ -1,4 +1,7 @@
-"""The mission's CSV layout: rows of text, audio_path, video_path, emotion; an empty cell is a missing modality."""
+"""The mission's CSV layout: rows of text, audio_path, video_path, emotion; an empty cell is a missing modality.
+
+Three tables, or one `data.csv` whose column `split` says where a row belongs.
+"""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -8,29 +11,38 @@ from pathlib import Path
 from emobraid.config import ModelConfig
 from emobraid.data.corpus import SPLITS, Cell, OwnLabel, Sample
 from emobraid.data.features import FeatureCell
+from emobraid.data.mocap import MotionCell, motion_cell
+from emobraid.data.row_targets import RowTargets, clipped, read_targets, split_of, stretch_of
 from emobraid.data.turns import Turn, before
 from emobraid.emotions import LabelSpace
 
 TEXT_LIMIT = 20_000  # characters of an utterance
+WHOLE = "data.csv"  # all splits in one
 
 
 @dataclass(frozen=True, kw_only=True)
 class CsvRows:
-    """A folder with train.csv, val.csv and test.csv."""
+    """A folder with train.csv, val.csv and test.csv, or with data.csv."""
 
     root: Path
     config: ModelConfig
     allow_outside: Path | None = None
 
     def table(self, split: str) -> Path:
-        return self.root / f"{split}.csv"
+        own, whole = self.root / f"{split}.csv", self.root / WHOLE
+        return whole if whole.is_file() and not own.is_file() else own
 
     def read(self, split: str, *, labelled: bool) -> list[Sample]:
         path = self.table(split)
         if not path.is_file():
             wanted = ", ".join(f"{s}.csv" for s in SPLITS)
-            raise ValueError(f"{path}: no such file; data_root must hold {wanted}")
-        return list(read_rows(path, self.config, allow_outside=self.allow_outside, labelled=labelled))
+            raise ValueError(f"{path}: no such file; data_root must hold {wanted}, or {WHOLE} with a column split")
+        only = split if path.name == WHOLE else ""
+        outside = self.allow_outside
+        rows = list(read_rows(path, self.config, allow_outside=outside, labelled=labelled, only=only))
+        if not rows:
+            raise ValueError(f"{path}: no row has split {split}")
+        return rows
 
     def labels(self, split: str) -> tuple[OwnLabel, ...]:
         """Nothing: our tables are written in the model's own labels."""
@@ -48,10 +60,11 @@ def column(modality: str, config: ModelConfig) -> str:
 
 
 def read_rows(
-    path: Path, config: ModelConfig, *, allow_outside: Path | None = None, labelled: bool = True
+    path: Path, config: ModelConfig, *, allow_outside: Path | None = None, labelled: bool = True, only: str = ""
 ) -> Iterator[Sample]:
-    """Every row of a table, with its label or without; ValueError names the file, the line and what is wrong there."""
-    for row in _rows(path, config, allow_outside, labelled=labelled):
+    """Every row of a table (or those of the split `only`), with its label or without; ValueError names the file, the
+    line and what is wrong there."""
+    for row in _rows(path, config, allow_outside, labelled=labelled, only=only):
         if isinstance(row, BadRow):
             raise ValueError(f"{path} line {row.line}: {row.reason}")
         yield row
@@ -73,23 +86,33 @@ class BadRow:
     reason: str
 
 
-def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bool) -> Iterator[Sample | BadRow]:
+def _rows(
+    path: Path, config: ModelConfig, outside: Path | None, *, labelled: bool, only: str = ""
+) -> Iterator[Sample | BadRow]:
     columns: dict[str, str] = {m: column(m, config) for m in config.modalities}
-    labels = LabelSpace(config.labels)
+    space = LabelSpace(config.labels, config.label_kind)
     sound_from_video = False
     turns: dict[str, list[Turn]] = {}
-    for number, (line, row) in enumerate(records(path)):
-        if number == 0:
+    first = True
+    for line, row in records(path):
+        if first:
+            first = False
             both = config.video_encoder != "features" and config.audio_encoder != "features"
             sound_from_video = both and {"audio", "video"} <= columns.keys() and columns["audio"] not in row
             check_columns(path, list(row), columns, labelled=labelled, sound_from_video=sound_from_video)
-            turns = dialogues(path, row) if config.context_turns else {}
+            asked_for = [*(config.affect if labelled else ()), *(["split"] if only else [])]
+            if missing := [c for c in asked_for if c not in row]:
+                raise ValueError(f"{path}: found columns {', '.join(row)}; missing {', '.join(missing)}")
+            turns = dialogues(path, row, only) if config.context_turns else {}
+        if only and _split_of(path, line, row) != only:
+            continue
         name = row.get("id") or f"{path.stem}-{line}"
         try:
             cells: dict[str, Cell] = {
                 m: parse_cell(m, row.get(c) or "", config, path.parent, outside) for m, c in columns.items()
             }
-            label = labels.index(row["emotion"]) if labelled and row["emotion"] else None
+            cells = clipped(cells, stretch_of(row))
+            asked = read_targets(row, space, config.affect) if labelled else RowTargets()
         except ValueError as error:
             yield BadRow(id=name, line=line, reason=str(error))
             continue
@@ -102,17 +125,27 @@ def _rows(path: Path, config: ModelConfig, outside: Path | None, *, labelled: bo
             context=before(turns.get(row.get("dialogue", ""), []), line, config.context_turns),
             cells=cells,
             sound_from_video=sound_from_video,
-            label=label,
+            label=asked.label,
+            spread=asked.spread,
+            affect=asked.affect,
         )
 
 
-def dialogues(path: Path, first: Mapping[str, str]) -> dict[str, list[Turn]]:
-    """The turns of every dialogue of a table, in their order; ValueError when it has no dialogues or no turns."""
+def _split_of(path: Path, line: int, row: Mapping[str, str]) -> str:
+    try:
+        return split_of(row)
+    except ValueError as error:
+        raise ValueError(f"{path} line {line}: {error}") from None
+
+
+def dialogues(path: Path, first: Mapping[str, str], only: str = "") -> dict[str, list[Turn]]:
+    """The turns of every dialogue of a table (or of the split `only`), in their order; ValueError when it has no
+    dialogues or no turns."""
     if missing := [c for c in ("text", "dialogue", "turn") if c not in first]:
         raise ValueError(f"{path}: context_turns needs columns dialogue and turn; missing {', '.join(missing)}")
     turns: dict[str, list[Turn]] = {}
     for line, row in records(path):
-        if not row["dialogue"]:
+        if not row["dialogue"] or (only and _split_of(path, line, row) != only):
             continue
         try:
             turn = float(row["turn"])
@@ -170,7 +203,11 @@ def parse_cell(modality: str, value: str, config: ModelConfig, folder: Path, all
     published = getattr(config, f"{modality}_encoder") == "features"
     if modality == "text" and not published:
         return value[:TEXT_LIMIT]
-    if published:
+    if modality == "motion" and not published:
+        motion = motion_cell(value)
+        if isinstance(motion, MotionCell):
+            return MotionCell((confine(value, folder, allow_outside),))
+    if published or modality == "motion":
         cell = FeatureCell.parse(value)
         return cell.at(confine(cell.path, folder, allow_outside))
     return confine(value, folder, allow_outside)

@@ -107,4 +107,4 @@ def _inputs(config: Config, split: str) -> list[Sample]:
 
 def _splits(config: Config) -> list[str]:
     rows = open_corpus(config.data, config.model).rows
-    return [name for name in SPLITS if rows.table(name).is_file()]
+    return [name for name in SPLITS if rows.table(name).exists()]

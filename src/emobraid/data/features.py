@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +16,18 @@ CELL = re.compile(r"^(?P<path>[^#]+)(?:#(?P<name>[^\[\]]+))?(?:\[(?P<row>\d+)\])
 SUFFIXES = (".npz", ".npy", ".safetensors")
 
 
+class ArrayCell(ABC):
+    """One utterance's published features, wherever they lie."""
+
+    nothing = "no features at that time"  # what T = 0 means
+
+    @abstractmethod
+    def load(self) -> np.ndarray:
+        """(W,) or (T, W) numbers, T = 0 when there are none; ValueError says what the file lacks."""
+
+
 @dataclass(frozen=True)
-class FeatureCell:
+class FeatureCell(ArrayCell):
     """One utterance's features: a file, the array in it (its only one when not named), the row (all when None)."""
 
     path: Path

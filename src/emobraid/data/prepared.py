@@ -1,17 +1,36 @@
 """Splits in memory, ready for batches.
 
-Shapes: N utterances, C classes, T time.
+Shapes: N utterances, C classes, T time, K affect dimensions.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from emobraid.data.corpus import Sample
 from emobraid.stream import Batch, pad
+
+
+def targets(samples: Sequence[Sample], classes: int) -> Tensor:
+    """(N, C) what training asks for: the spread where there is one, else one-hot; a row of NaN is unlabelled."""
+    rows = torch.full((len(samples), classes), float("nan"))
+    for row, sample in zip(rows, samples, strict=True):
+        if sample.spread is not None:
+            row[:] = torch.tensor(sample.spread)
+        elif sample.label is not None:
+            row[:] = torch.eye(classes)[sample.label]
+    return rows
+
+
+def affect_targets(samples: Sequence[Sample], dimensions: Sequence[str]) -> Tensor | None:
+    """(N, K) in the corpus's own units, NaN where absent; None without dimensions."""
+    if not dimensions:
+        return None
+    rows = [[s.affect.get(d, float("nan")) for d in dimensions] for s in samples]
+    return torch.tensor(rows).view(-1, len(dimensions))
 
 
 @dataclass(frozen=True)
@@ -22,13 +41,21 @@ class PreparedSplit:
     tensors: Mapping[str, tuple[Tensor, ...]]
     labels: Tensor  # (N, C), NaN rows unlabelled
     notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    affect: Tensor | None = None  # (N, K), NaN where absent; None when nothing is asked
 
     def __len__(self) -> int:
         return len(self.samples)
 
+    def truth(self) -> Tensor:
+        """(N, C) what is scored against: the one class of a row where it has one, though training asks for a spread."""
+        hard = torch.tensor([s.label is not None for s in self.samples], dtype=torch.bool)
+        one_hot = targets([replace(s, spread=None) for s in self.samples], self.labels.shape[1])
+        return torch.where(hard[:, None], one_hot, self.labels)
+
     def batch(self, index: Sequence[int]) -> Batch:
         streams = {m: pad([tensors[i] for i in index]) for m, tensors in self.tensors.items()}
-        return Batch(tuple(self.samples[i].id for i in index), streams, self.labels[list(index)])
+        affect = None if self.affect is None else self.affect[list(index)]
+        return Batch(tuple(self.samples[i].id for i in index), streams, self.labels[list(index)], affect)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All utterances in their own order."""

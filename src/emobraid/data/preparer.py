@@ -13,9 +13,9 @@ from torch import Tensor
 
 from emobraid.config import Config
 from emobraid.data.cache import default_folder
-from emobraid.data.corpus import Sample
-from emobraid.data.features import FeatureCell
-from emobraid.data.prepared import PreparedSplit
+from emobraid.data.corpus import Clip, Sample
+from emobraid.data.features import ArrayCell
+from emobraid.data.prepared import PreparedSplit, affect_targets, targets
 from emobraid.data.shelf import Input, Shelf, source
 from emobraid.encoders.base import Encoder, Utterance
 from emobraid.media import MediaError, MediaReader
@@ -76,22 +76,27 @@ class Preparer:
         cell, encoder = source(modality, sample), self.encoders[modality]
         if cell is None:
             return Input(encoder.absent(), sample.absent.get(modality, "not given"))
-        if isinstance(cell, FeatureCell):
-            return Input(encoder.prepare(cell.load()))
+        if isinstance(cell, ArrayCell):
+            tensor = encoder.prepare(cell.load())
+            return Input(tensor, "" if len(tensor) else cell.nothing)
         if isinstance(cell, str):
             tensor = encoder.prepare(Utterance(cell, sample.speaker, sample.context))
             return Input(tensor, "" if len(tensor) else "no words")
+        path = cell.path if isinstance(cell, Clip) else cell
+        start, end, side = (cell.start, cell.end, cell.side) if isinstance(cell, Clip) else (0.0, None, None)
         if modality == "audio":
-            samples, note = self.reader.audio(cell)
+            samples, note = self.reader.audio(path, start=start, end=end)
             return Input(encoder.prepare(samples) if len(samples) else encoder.absent(), note)
-        faces = self.reader.faces(cell, max_frames=self.max_frames, size=encoder.crop)
+        frames, size = self.max_frames, encoder.crop
+        faces = self.reader.faces(path, max_frames=frames, size=size, start=start, end=end, side=side)
         return Input(encoder.prepare(faces.crops) if len(faces.crops) else encoder.absent(), faces.note)
 
     def finished(self, modality: str, prepared: Input) -> Input:
         """One prepared input through the stem."""
-        return self._through_stem(modality, [prepared])[0]
+        return self.through_stem(modality, [prepared])[0]
 
-    def _through_stem(self, modality: str, prepared: Sequence[Input]) -> list[Input]:
+    def through_stem(self, modality: str, prepared: Sequence[Input]) -> list[Input]:
+        """What `prepared` gave for one modality of many utterances, read by the frozen part of its encoder."""
         encoder = self.encoders[modality]
         there = [i for i, x in enumerate(prepared) if len(x.tensor)]
         done = list(prepared)
@@ -130,7 +135,7 @@ class Preparer:
 
     def _drain(self, modality: str, waiting: dict[str, _Waiting], done: list[dict[str, Input]]) -> None:
         queue, waiting[modality] = waiting[modality], _Waiting()
-        made = self._through_stem(modality, queue.inputs)
+        made = self.through_stem(modality, queue.inputs)
         for place, key, one in zip(queue.places, queue.keys, made, strict=True):
             done[place][modality] = one
             self._keep(modality, key, one)
@@ -172,20 +177,18 @@ class Preparer:
         samples: Sequence[Sample],
         classes: int,
         *,
+        affect: Sequence[str] = (),
         skip_unreadable: bool = False,
         progress: Progress | None = None,
     ) -> PreparedSplit:
         """A whole split. An unreadable file stops it with the row's name, or is a missing modality by option."""
         inputs = self.inputs(samples, skip_unreadable=skip_unreadable, progress=progress)
-        labels = torch.full((len(samples), classes), float("nan"))
-        for i, sample in enumerate(samples):
-            if sample.label is not None:
-                labels[i] = torch.eye(classes)[sample.label]
         return PreparedSplit(
             tuple(samples),
             {m: tuple(row[m].tensor for row in inputs) for m in self.encoders},
-            labels,
+            targets(samples, classes),
             {s.id: {m: x.note for m, x in row.items() if x.note} for s, row in zip(samples, inputs, strict=True)},
+            affect_targets(samples, affect),
         )
 
 
@@ -206,6 +209,7 @@ def read_split(
         split = preparer.split(
             samples,
             len(config.model.labels),
+            affect=config.model.affect,
             skip_unreadable=settings.skip_unreadable,
             progress=reporter.progress(f"reading {name}"),
         )

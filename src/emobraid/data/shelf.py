@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from emobraid.data.cache import FileHashes, TensorCache, key_of
-from emobraid.data.corpus import Cell, Sample
-from emobraid.data.features import FeatureCell
+from emobraid.data.corpus import Cell, Clip, Sample
+from emobraid.data.features import ArrayCell
+from emobraid.data.mocap import MotionCell
 from emobraid.encoders.base import Encoder
+from emobraid.media import MediaBytes
 
 CODE = "2"  # to be raised when decoding or cropping changes, so that nothing made by the old code is taken
 
@@ -63,12 +65,18 @@ class Shelf:
     def key(self, modality: str, sample: Sample) -> str:
         """The name of an input; empty for what costs nothing to make again, or cannot be read."""
         cell = source(modality, sample)
-        if cell is None or isinstance(cell, FeatureCell):
+        if isinstance(cell, MotionCell):
+            files = [self.hashes.of(file) if file else "" for file in cell.files]
+            return key_of(*self._settings[modality], *files, f"{cell.start}:{cell.end}")
+        if cell is None or isinstance(cell, ArrayCell | MediaBytes):
             return ""
         if isinstance(cell, str):
             said = (cell, sample.speaker, *(part for turn in sample.context for part in turn))
             return key_of(*self._settings[modality], *said) if self.encoders[modality].has_stem else ""
-        return key_of(*self._settings[modality], self.hashes.of(cell)) if cell.is_file() else ""
+        path, part = (cell.path, f"{cell.start}:{cell.end}:{cell.side}") if isinstance(cell, Clip) else (cell, "")
+        if not path.is_file():
+            return ""
+        return key_of(*self._settings[modality], self.hashes.of(path), *([part] if part else []))
 
     def get(self, key: str) -> Input | None:
         """None when it is not there, or damaged."""

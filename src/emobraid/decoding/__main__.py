@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from emobraid.decoding.faces import NO_FACES, Detector, Image, faces_in, haar, yunet
+from emobraid.decoding.length import length_of
 from emobraid.decoding.pictures import look, room, shrunk
 from emobraid.decoding.sound import NO_AUDIO, hear
 from emobraid.decoding.tracks import Damaged, Refused, refuse_strangers
@@ -77,9 +78,11 @@ def serve(channel: socket.socket, request: Mapping[str, Any], files: list[int], 
     until = int(spent.ru_utime + spent.ru_stime + request["deadline"]) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
     try:
+        length = 0.0
         if files:
             with io.FileIO(files[0]) as file:
                 audio, faces = read(file, request, detect)
+                length = length_of(file, request) if "measure" in request else length
         else:
             audio, faces = NO_AUDIO, faces_in(*received(channel, request), request, detect)
     except Refused as refused:
@@ -90,7 +93,7 @@ def serve(channel: socket.socket, request: Mapping[str, Any], files: list[int], 
     except Exception as error:  # of a library, or ours: a strange file must not end a long run
         send(channel, {"error": f"could not be decoded ({type(error).__name__}: {error})", "retire": True})
     else:
-        counts = {"samples": len(audio.samples), "faces": len(faces.times)}
+        counts = {"samples": len(audio.samples), "faces": len(faces.times), "length": length}
         notes = {"audio_note": audio.note, "faces_note": faces.note}
         send(channel, {**counts, **notes}, audio.samples, faces.times, faces.crops)
 

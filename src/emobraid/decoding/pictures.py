@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 
 from emobraid.decoding.faces import NO_FACES, Detector, Image, faces_in
-from emobraid.decoding.tracks import Damaged, Packet, Refused, Track, join, opened, refuse_more
-from emobraid.media import Faces, evenly, too_large
+from emobraid.decoding.tracks import WHOLE, Damaged, Packet, Part, Refused, Track, join, opened, refuse_more
+from emobraid.media import Faces, Side, evenly, too_large
+
+REORDERED = 16  # packets that may come after one that is shown later than they are, at most (H.264)
 
 
 def look(file: io.FileIO, request: Mapping[str, Any], detect: Detector) -> Faces:
@@ -25,23 +27,28 @@ def look(file: io.FileIO, request: Mapping[str, Any], detect: Detector) -> Faces
         index = next((i for i, s in enumerate(container.streams.video) if not is_cover(s)), None)
         if index is None:
             return NO_FACES._replace(note="no video track, only a cover picture")
-        track = Track(container, container.streams.video[index], request["seconds"])
+        track = Track(container, container.streams.video[index], request["seconds"], Part.of(request))
         refuse_large(track.stream.codec_context, request["pixels"])
         times, keys = survey(track, request["seconds"])
     if not len(times):
         return NO_FACES._replace(note="the video track is empty")
-    wanted, fed = plan(times, keys, request["faces"]["max_frames"])
+    shown = shown_in(times - track.zero, track.part)
+    if not len(shown):
+        raise Damaged(track.part.beyond("picture", float(times.max()) - track.zero))
+    wanted, fed = plan(times, keys, request["faces"]["max_frames"], shown)
     with opened(file, request) as container:
-        start = (container.start_time or 0) / av.time_base
-        track = Track(container, container.streams.video[index], request["seconds"])
+        track = Track(container, container.streams.video[index], request["seconds"], Part.of(request))
         images, stamps = grab(track, wanted, fed, request)
     if not images:
         most = f"{request['pixels'] / 1e6:g} megapixels"
         raise Damaged(f"none of its pictures could be decoded: it is damaged, or larger than {most}")
-    faces = faces_in(images, [max(t - start, 0.0) for t in stamps], request, detect)
+    begin = track.zero + track.part.start
+    first = times.min() if track.part == WHOLE else begin
+    faces = faces_in(images, [max(t - begin, 0.0) for t in stamps], request, detect)
     if len(times) > 1:  # a still picture has no length
-        seen = float(np.ptp(times)) * len(times) / (len(times) - 1)
-        faces = faces._replace(note=join([faces.note, *track.notes(seen, track.length)]))
+        last = times.min() + float(np.ptp(times)) * len(times) / (len(times) - 1)  # when the last picture goes
+        seen = min(last - first, math.inf if track.part.end is None else track.part.end - track.part.start)
+        faces = faces._replace(note=join([faces.note, *track.notes(seen, track.part.within(track.length))]))
     return faces
 
 
@@ -55,14 +62,20 @@ def refuse_large(picture: Any, pixels: int) -> None:
 
 
 def survey(track: Track, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Time and key flag of every packet in file order, without decoding: what a header says may be wrong or missing."""
+    """Time and key flag of every packet in file order, to the end of the stretch, without decoding: what a header says
+    may be wrong or missing."""
     times: list[float] = []
     keys: list[bool] = []
+    end, late = math.inf if track.part.end is None else track.part.end, 0
     for packet in track.packets():
         stamp = stamp_of(packet)
         times.append(stamp if stamp is not None else times[-1] if times else 0.0)
         keys.append(packet.is_keyframe)
-        refuse_more(times[-1] - times[0], seconds)
+        since = times[0] if track.part == WHOLE else track.zero + track.part.start
+        late += times[-1] >= track.zero + end
+        if late > REORDERED:
+            break
+        refuse_more(min(times[-1], track.zero + end) - since, seconds)
     return np.array(times), np.array(keys, dtype=bool)
 
 
@@ -71,21 +84,41 @@ def stamp_of(packet: Packet) -> float | None:
     return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
 
 
-def plan(times: np.ndarray, keys: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def shown_in(times: np.ndarray, part: Part) -> np.ndarray:
+    """Which of the frames at `times`, in seconds of the file, are on the screen in `part`, in order of time.
+
+    The first is often one that came before it and is still there."""
+    order = np.argsort(times, kind="stable")
+    if part == WHOLE or len(times) == 1:  # a still picture is always there
+        return order
+    ascending = times[order]
+    if part.start >= ascending[-1] + np.ptp(ascending) / (len(times) - 1):
+        return order[:0]
+    first = max(int(np.searchsorted(ascending, part.start + 1e-6, side="right")) - 1, 0)
+    last = len(times) if part.end is None else int(np.searchsorted(ascending, part.end - 1e-6, side="left"))
+    return order[first:last]
+
+
+def plan(
+    times: np.ndarray, keys: np.ndarray, count: int, shown: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Which times to keep, ascending, and for each packet whether the decoder needs it to get there.
+
+    They are chosen among the frames `shown`, in order of time; by default all.
 
     Decoding may start at any key frame, so whole groups of pictures are passed over. Where key frames lie closer than
     the frames we want, only key frames are decoded, and ten minutes cost no more than ten seconds.
     """
-    order = np.argsort(times, kind="stable")
-    chosen = order[evenly(times[order], count)]
+    shown = np.argsort(times, kind="stable") if shown is None else shown
+    chosen = shown[evenly(times[shown], count)]
     group = np.cumsum(keys)
     fed = np.isin(group, group[chosen])
-    if keys.any() and len(times) > count:
-        at_key = times[keys]
+    entries = shown[keys[shown]]
+    if len(entries) and len(shown) > count:
+        at_key = times[entries]
         nearest = np.abs(at_key - times[chosen][:, None]).argmin(axis=1)
-        if np.abs(at_key[nearest] - times[chosen]).max() <= np.ptp(times) / count / 2:
-            chosen = np.unique(np.flatnonzero(keys)[nearest])
+        if np.abs(at_key[nearest] - times[chosen]).max() <= np.ptp(times[shown]) / count / 2:
+            chosen = np.unique(entries[nearest])
             fed = np.isin(np.arange(len(times)), chosen)
     return np.unique(times[chosen]), fed
 
@@ -103,10 +136,16 @@ def grab(
         due = int(np.searchsorted(wanted, time + 1e-4, side="right"))
         if due > served:
             refuse_large(frame, request["pixels"])  # the header may have promised less
-            images.append(upright(frame, packet, room(request)))
+            images.append(half(upright(frame, packet, room(request)), request.get("side")))
             stamps.append(time)
             served = due
     return images, stamps
+
+
+def half(image: Image, side: Side | None) -> Image:
+    """One half of a picture, to the left or to the right of its middle; all of it without a `side`."""
+    middle = image.shape[1] // 2
+    return image if side is None else np.ascontiguousarray(image[:, :middle] if side == "left" else image[:, -middle:])
 
 
 def shown_frames(track: Track, fed: np.ndarray) -> Iterator[tuple[av.VideoFrame, Packet]]:

@@ -4,15 +4,16 @@ Shapes: N samples, C channels.
 """
 
 import io
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import av
 import numpy as np
 import soxr
 
-from emobraid.decoding.tracks import Damaged, Refused, Track, join, opened, refuse_more
+from emobraid.decoding.tracks import WHOLE, Damaged, Part, Refused, Track, join, opened, refuse_more
 from emobraid.media import SAMPLE_RATE, Audio
 
 PCM = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -20,6 +21,7 @@ PCM = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f
 SILENCE = 10 ** (-70 / 20)  # root mean square, full scale = 1
 SHORTEST = 0.025  # s, one frame of the usual speech front ends
 BLOCK = 1 << 16  # samples to resample at once
+ROUNDED = 2e-3  # s that stamps of consecutive frames may be off
 LOUDEST = 16.0  # 24 dB over full scale: a float file may overshoot a little, this is damage
 CANCELLED = 0.1  # a mix 20 dB below its first channel: that is out of phase
 
@@ -31,17 +33,16 @@ def hear(file: io.FileIO, request: Mapping[str, Any]) -> Audio:
     with opened(file, request) as container:
         if not container.streams.audio:
             return NO_AUDIO._replace(note="no audio track")
-        track = Track(container, container.streams.audio[0], request["seconds"])
+        track = Track(container, container.streams.audio[0], request["seconds"], Part.of(request))
         sound = Sound(request["seconds"])
-        for packet in track.packets():
-            for frame in track.decode(packet):
-                sound.add(frame)
-        for frame in track.decode(None):
-            sound.add(frame)
+        for frame, kept in inside(track):
+            sound.add(frame, kept)
+    if not sound.seconds and track.part != WHOLE and not track.lost:
+        raise Damaged(track.part.beyond("sound", track.reached or track.length or 0.0))
     if not sound.seconds and (track.lost or track.length):
         raise Damaged("none of its sound could be decoded: it is damaged")
-    parts = riff_parts(file)
-    warnings = track.notes(sound.seconds, sound.seconds * parts if parts else track.length)
+    parts = riff_parts(file) if track.part == WHOLE else None
+    warnings = track.notes(sound.seconds, sound.seconds * parts if parts else track.part.within(track.length))
     if sound.seconds < SHORTEST:
         length = f"too short ({sound.seconds * 1000:.0f} ms)" if sound.seconds else "the audio track is empty"
         return NO_AUDIO._replace(note=join([length, *warnings]))
@@ -49,6 +50,35 @@ def hear(file: io.FileIO, request: Mapping[str, Any]) -> Audio:
     if samples.std(dtype=np.float64) < SILENCE:  # about the mean, so that a constant offset is silence
         return NO_AUDIO._replace(note=join(["silent", *warnings]))
     return Audio(samples, join(notes + warnings))
+
+
+def inside(track: Track) -> Iterator[tuple[av.AudioFrame, slice]]:
+    """The decoded frames, each with those of its samples that are in the track's stretch."""
+    start, end = track.part
+    until = math.inf if end is None else end
+    at: float | None = None  # s, where a frame begins that follows on
+    for frame in frames_of(track):
+        if track.part == WHOLE:
+            yield frame, slice(None)
+            continue
+        stamp = None if frame.pts is None else float(frame.pts * track.stream.time_base) - track.zero
+        # stamps are rounded, in Matroska to a millisecond: only a real gap moves what follows
+        if at is None or (stamp is not None and abs(stamp - at) > ROUNDED):
+            at = stamp or 0.0
+        if at >= until:
+            return
+        rate = max(frame.sample_rate, 1)
+        first, last = round((start - at) * rate), math.ceil(min((until - at) * rate - 1e-6, frame.samples))
+        at += frame.samples / rate
+        track.reached = at
+        if last > max(first, 0):
+            yield frame, slice(max(first, 0), last)
+
+
+def frames_of(track: Track) -> Iterator[av.AudioFrame]:
+    for packet in track.packets():
+        yield from track.decode(packet)
+    yield from track.decode(None)
 
 
 class Sound:
@@ -63,18 +93,19 @@ class Sound:
         self.count = 0  # samples that wait
         self.chunks: list[np.ndarray] = []  # each (N, 2) at SAMPLE_RATE
 
-    def add(self, frame: av.AudioFrame) -> None:
+    def add(self, frame: av.AudioFrame, kept: slice) -> None:
         if not 1000 <= frame.sample_rate <= 768_000:  # a low one would blow up in the resampler
             raise Refused(f"a sample rate of {frame.sample_rate} Hz is no sound")
-        self.seconds += frame.samples / frame.sample_rate
+        channels = channels_of(frame)[:, kept]
+        self.seconds += channels.shape[1] / frame.sample_rate
         refuse_more(self.seconds, self.limit)
         kind = (frame.sample_rate, frame.format.name, frame.layout.nb_channels)
         if kind != self.kind:
             self.flush()
             self.kind = kind
             self.resampler = soxr.ResampleStream(frame.sample_rate, SAMPLE_RATE, 2, dtype="float32")
-        self.waiting.append(channels_of(frame))
-        self.count += frame.samples
+        self.waiting.append(channels)
+        self.count += channels.shape[1]
         if self.count >= BLOCK:
             self.resample()
 

@@ -3,8 +3,8 @@
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, NoReturn
 
 import av
 from av.error import FFmpegError
@@ -14,6 +14,9 @@ FORMATS = (
     "mov,matroska,avi,flv,asf,mpeg,mpegts,ivf,"
     "gif,apng,png_pipe,jpeg_pipe,bmp_pipe,webp_pipe,tiff_pipe,pgm_pipe,ppm_pipe"
 )
+# these find a time by an index, so what follows a jump has the same times as without
+INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "wav", "w64")
+LEAD = 2.0  # s before a stretch that are decoded as well: codecs need what was before, and a jump lands on a key frame
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "amr"}  # these state none: FFmpeg extrapolates from the first bit rate
 
 # How data that is no media begins (after `starts`), what it is, and what to do.
@@ -105,19 +108,53 @@ def opened(file: io.FileIO, request: Mapping[str, Any]) -> Iterator[av.container
         yield container
 
 
+class Part(NamedTuple):
+    """A stretch of a file, in seconds from its start; None for an end is the file's own."""
+
+    start: float = 0.0
+    end: float | None = None
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> "Part":
+        return cls(*request.get("stretch", ()))
+
+    def within(self, length: float | None) -> float | None:
+        """How long the stretch should be in a file of `length` s, which may be unknown."""
+        last = length if self.end is None else self.end
+        return None if last is None else max(last - self.start, 0.0)
+
+    def beyond(self, what: str, length: float) -> str:
+        """Why there is nothing in it."""
+        until = "on" if self.end is None else f"to {self.end:g} s"
+        return f"its {what} ends at {length:.1f} s, nothing is there from {self.start:g} s {until}"
+
+
+WHOLE = Part()
+
+
 class Track:
     """One stream of an open file, read tolerantly: what cannot be decoded is counted in `lost` and left out."""
 
-    def __init__(self, container: av.container.InputContainer, stream: Any, seconds: float) -> None:
-        self.container, self.stream = container, stream
+    def __init__(self, container: av.container.InputContainer, stream: Any, seconds: float, part: Part = WHOLE) -> None:
+        self.container, self.stream, self.part = container, stream, part
         self.lost = 0
         self.length = declared_length(container, stream)  # seconds, None where the file does not say
-        refuse_long(self.length or 0.0, seconds)
+        self.zero = (container.start_time or 0) / av.time_base  # s, the stamp at which the file begins
+        self.reached = 0.0  # s from there, as far as it was decoded
+        refuse_long(part.within(self.length) or 0.0, seconds)
         if stream.codec_context is None:
             raise Damaged(f"the {stream.type} track is in a coding we cannot read")
         stream.codec_context.thread_count = 1
 
+    def jump(self) -> None:
+        """Go to shortly before the stretch, where the file has an index; else all before it is read."""
+        if self.part.start > LEAD and self.container.format.name in INDEXED and self.stream.time_base:
+            stamp = int((self.zero + self.part.start - LEAD) / self.stream.time_base)
+            with suppress(FFmpegError):  # no index after all, and then the place is the same as before
+                self.container.seek(stamp, stream=self.stream)
+
     def packets(self) -> Iterator[Packet]:
+        self.jump()
         packets = self.container.demux(self.stream)
         while True:
             try:

@@ -8,6 +8,7 @@ from emobraid.encoders.compact_audio import CompactAudio
 from emobraid.encoders.compact_text import CompactText
 from emobraid.encoders.compact_video import CompactVideo
 from emobraid.encoders.features import Features
+from emobraid.encoders.motion import MOCAP_WIDTH, CompactMotion
 from emobraid.encoders.text import PretrainedText
 from emobraid.encoders.video import PretrainedVideo
 
@@ -30,6 +31,8 @@ def _compact(modality: str, config: ModelConfig) -> Encoder:
         return CompactText(config.encoder_dim, max_length=config.text_max_length)
     if modality == "audio":
         return CompactAudio(config.encoder_dim, rate=config.audio_sample_rate)
+    if modality == "motion":
+        return CompactMotion(config.motion_width or MOCAP_WIDTH, config.encoder_dim)
     return CompactVideo(config.encoder_dim)
 
 

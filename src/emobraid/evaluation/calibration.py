@@ -1,13 +1,16 @@
-"""Temperature scaling: one number per modality subset that makes confidences honest and changes no decision."""
+"""What is fitted on VALIDATION: a temperature per modality subset that makes confidences honest, and for classes
+that do not exclude each other, from which probability on each one counts as expressed."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_expit, log_softmax
 
+from emobraid.evaluation.multilabel import best_threshold
 from emobraid.evaluation.predictions import Predictions
 
 LOWEST, HIGHEST = 0.05, 20.0
@@ -32,20 +35,63 @@ def fit_temperature(logits: NDArray[np.floating[Any]], labels_index: ArrayLike) 
     def loss(log_temperature: float) -> float:
         return float(-(target * log_softmax(scores / math.exp(log_temperature), axis=1)).sum(axis=1).mean())
 
+    return _coolest(loss)
+
+
+def fit_decision_temperature(logits: NDArray[np.floating[Any]], labels: ArrayLike) -> float:
+    """The same for sigmoid(logits / T) of classes that do not exclude each other; `labels` (N, C) bool.
+
+    1.0 with fewer than two rows, or when every decision is the same.
+    """
+    true, scores = np.asarray(labels, dtype=np.bool_), np.asarray(logits, dtype=np.float64)
+    if len(true) < 2 or true.all() or not true.any():
+        return 1.0
+    doubt = 1.0 / (true.size + 2) if ((scores > 0) == true).all() else 0.0
+    target = np.where(true, 1 - doubt, doubt)
+
+    def loss(log_temperature: float) -> float:
+        cooled = scores / math.exp(log_temperature)
+        return float(-(target * log_expit(cooled) + (1 - target) * log_expit(-cooled)).mean())
+
+    return _coolest(loss)
+
+
+def _coolest(loss: Callable[[float], float]) -> float:
     found = minimize_scalar(loss, bounds=(math.log(LOWEST), math.log(HIGHEST)), method="bounded")
     return float(math.exp(found.x))
 
 
 def fit_temperatures(predictions: Predictions) -> dict[str, float]:
     """A temperature for each predicted subset, from the VALIDATION split; under 20 scored rows it is the full set's."""
-    true, full = predictions.true, predictions.full
+    full = predictions.full
 
     def fit(subset: str) -> float:
-        rows = predictions.rows(subset)
-        return fit_temperature(predictions.logits[subset][rows], true[rows])
+        rows, logits = predictions.rows(subset), predictions.logits[subset]
+        if predictions.kind == "multi":
+            return fit_decision_temperature(logits[rows], predictions.labels[rows] > 0.5)
+        return fit_temperature(logits[rows], predictions.true[rows])
 
     together = fit(full)
     return {
         subset: together if subset == full or predictions.rows(subset).sum() < ENOUGH else fit(subset)
+        for subset in predictions.subsets
+    }
+
+
+def fit_thresholds(predictions: Predictions, temperatures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """By subset and class the cut of calibrated probabilities with the largest F1, from the VALIDATION split; under 20
+    scored rows it is the full set's. Empty for exclusive classes."""
+    if predictions.kind != "multi":
+        return {}
+
+    def fit(subset: str) -> dict[str, float]:
+        rows = predictions.rows(subset)
+        probabilities = predictions.probabilities(subset, temperatures.get(subset, 1.0))[rows]
+        true = predictions.labels[rows] > 0.5
+        return {c: best_threshold(true[:, k], probabilities[:, k]) for k, c in enumerate(predictions.classes)}
+
+    together = fit(predictions.full)
+    return {
+        subset: together if subset == predictions.full or predictions.rows(subset).sum() < ENOUGH else fit(subset)
         for subset in predictions.subsets
     }

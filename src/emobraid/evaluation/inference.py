@@ -22,17 +22,24 @@ def predict_split(
     names = model.config.modalities
     wanted = [tuple(names)] if whole_only else subsets(names)
     read: dict[str, list[np.ndarray]] = {"+".join(s): [] for s in wanted}
+    affect: dict[str, list[np.ndarray]] = {s: [] for s in read if model.config.affect}
     model.eval()
     for batch in split.batches(batch_size):
-        for subset, logits in model.read_subsets(batch.to(device).streams, wanted).items():
-            read[subset].append(logits.float().cpu().numpy())
+        for subset, said in model.fuse_subsets(batch.to(device).streams, wanted).items():
+            read[subset].append(said.logits.float().cpu().numpy())
+            if said.affect is not None:
+                affect[subset].append(said.affect.cpu().numpy())
     there = [[len(t) > 0 for t in split.tensors[m]] for m in names]
     return Predictions(
         ids=tuple(s.id for s in split.samples),
         classes=tuple(model.config.labels),
-        labels=split.labels.numpy(),
+        labels=split.truth().numpy(),
         logits={subset: np.concatenate(parts) for subset, parts in read.items()},
         present=np.array(there).T,
         modalities=tuple(names),
         groups=tuple(s.group for s in split.samples),
+        kind=model.config.label_kind,
+        dimensions=tuple(model.config.affect),
+        affect={subset: np.concatenate(parts) for subset, parts in affect.items()},
+        affect_true=(split.affect if split.affect is not None else torch.empty(0, 0)).numpy(),
     )

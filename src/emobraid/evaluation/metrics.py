@@ -5,7 +5,7 @@ utterance truly has cannot be recalled, so it is left out of every macro mean, a
 scikit-learn's own macro mean counts such a class as 0; ours is the higher of the two then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 BINS = 15
+
+#: what each figure is, by its name in metrics.json
+CONVENTIONS: Mapping[str, str] = {
+    "accuracy": "rows whose largest probability is the true class; the WA of the speech literature",
+    "uar": "mean recall over the classes that occur; UA, balanced accuracy",
+    "macro_f1": "mean F1 over the classes that occur",
+    "weighted_f1": "mean F1 weighted by true rows; WF1",
+}
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.integer[Any]]

@@ -80,11 +80,13 @@ def reliability(
     path: Path | str,
     *,
     ece: tuple[float, float],
+    several: bool = False,
     bins: int = BINS,
 ) -> None:
     """Draw accuracy against confidence (N,) before and after calibration, and below it how often each was said.
 
-    `right` (N,) tells which top labels are true, `ece` is printed as (before, after). Empty bins are left out.
+    `right` (N,) tells which top labels are true, `ece` is printed as (before, after). Empty bins are left out. With
+    `several`, N counts each class of each utterance, and `right` tells whether it is expressed.
     """
     figure = _figure(6.2, 6.8)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
@@ -102,9 +104,10 @@ def reliability(
         width = 0.42 / bins
         below.bar(edges[:-1] + 0.5 / bins + (shift + 0.5) * width, 100 * count / len(right), width=width, color=colour)
     _unit_scale(axes)
-    _label(axes, f"Reliability (n = {len(right):,}, {bins} equal-width bins)", "", "accuracy")
+    _label(axes, f"Reliability (n = {len(right):,}, {bins} equal-width bins)", "", "share" if several else "accuracy")
     axes.legend(frameon=False, fontsize=9, loc="upper left")
-    _label(below, "", "confidence of the top label (larger mark: more utterances)", "% of rows")
+    what = "probability of a class" if several else "confidence of the top label"
+    _label(below, "", f"{what} (larger mark: more {'of them' if several else 'utterances'})", "% of rows")
     below.grid(axis="y", color=RULE, linewidth=0.8)
     _save(figure, path)
 
@@ -115,19 +118,36 @@ def subset_bars(
     counts: Sequence[int],
     baseline: float,
     path: Path | str,
+    *,
+    constant: str = "the commonest class",
 ) -> None:
     """Draw macro-F1 for each modality subset (the full one, given last, stands out) beside the constant answer."""
     figure = _figure(7.6, 1.7 + 0.46 * max(3, len(subsets)))
     axes = figure.add_subplot()
     colours = ["#7FB8DA"] * (len(subsets) - 1) + [BLUE]
     axes.barh(range(len(subsets)), _numbers(macro_f1), height=0.62, color=colours)
-    axes.axvline(baseline, color=ORANGE, linewidth=2, label=f"always the commonest class ({baseline:.2f})")
+    axes.axvline(baseline, color=ORANGE, linewidth=2, label=f"always {constant} ({baseline:.2f})")
     _write_beside(axes, "", macro_f1)
     names = [f"{s.replace('+', ' + ')} ({n:,})" for s, n in zip(subsets, counts, strict=True)]
     axes.set_yticks(range(len(subsets)), names)
     _unit_scale(axes, rows=len(subsets))
     _label(axes, "What each set of modalities is worth", "macro-F1", "modalities (utterances)")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False, fontsize=9)
+    _save(figure, path)
+
+
+def agreement(
+    name: str, true: NDArray[np.floating[Any]], read: NDArray[np.floating[Any]], ccc: float | None, path: Path | str
+) -> None:
+    """Draw what was read (N,) against what is true (N,) on one affect dimension, with the line where both agree."""
+    figure = _figure(6.0, 6.0)
+    axes = figure.add_subplot()
+    ends = [float(min(true.min(), read.min())), float(max(true.max(), read.max()))]
+    axes.plot(ends, ends, color=QUIET, linewidth=1, linestyle=(0, (4, 4)))
+    axes.scatter(true, read, s=14, color=BLUE, alpha=max(0.08, min(0.7, 60 / len(true))), edgecolor="none")
+    told = "n/a" if ccc is None else f"{ccc:.3f}"
+    _label(axes, f"{name} (n = {len(true):,}, CCC {told})", "true", "read")
+    axes.grid(color=RULE, linewidth=0.8)
     _save(figure, path)
 
 

@@ -1,22 +1,45 @@
 """Evaluation proper: opens the test split, scores it once, and writes into the run's ledger that it did."""
 
-import hashlib
 import json
 import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from emobraid import checkpoint
+from emobraid.checkpoint import Trained
 from emobraid.config import Config, DataConfig, fingerprint
 from emobraid.data.corpus import Corpus
-from emobraid.data.layouts import open_corpus
+from emobraid.data.layouts import open_corpus, refuse_other_fold, table_hash
+from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
 from emobraid.evaluation.inference import predict_split
+from emobraid.evaluation.predictions import Predictions
 from emobraid.evaluation.report import write_report
+
+
+class Opened(NamedTuple):
+    """A test split that has been opened, and what a model reads in it."""
+
+    trained: Trained
+    config: Config  # the model's own settings, with the data that was opened
+    corpus: Corpus
+    split: PreparedSplit
+    predictions: Predictions
+
+
+def open_test(model_path: Path, data: DataConfig, reporter: Reporter) -> Opened:
+    """Read the test split of `data` with the model; whoever scores it calls `enter` with what came out."""
+    trained = checkpoint.load_trained(model_path)
+    refuse_other_fold(trained.config.data, data)
+    config = Config(model=trained.config.model, training=trained.config.training, data=data)
+    corpus = open_corpus(data, config.model)
+    split = read_split(trained.model.by_modality(), corpus.open_test(), config, "test", reporter)
+    return Opened(trained, config, corpus, split, predict_split(trained.model, split))
 
 
 def evaluate(
@@ -24,20 +47,21 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score the model on the test split of `data`, write the report into `output`, and return its figures.
 
-    Temperatures come from the checkpoint, where training fitted them on validation; nothing is fitted here.
+    Temperatures and thresholds come from the checkpoint, where training fitted them on validation; nothing is fitted
+    here.
     """
-    model, trained, temperatures = checkpoint.load_model(model_path)
-    config = Config(model=trained.model, training=trained.training, data=data)
-    corpus = open_corpus(data, config.model)
-    split = read_split(model.by_modality(), corpus.open_test(), config, "test", reporter)
+    opened = open_test(model_path, data, reporter)
+    trained, config, corpus, split, predictions = opened
     labels = corpus.rows.labels("test")
-    if not temperatures:
+    if not trained.temperatures:
         reporter.say("this model carries no calibration: its training did not end; confidences are raw")
     protocol = {
         "dataset": data.dataset,
         "split": "test",
         "seed": config.training.seed,
         "fusion_type": config.model.fusion_type,
+        "label_kind": config.model.label_kind,
+        "affect": list(config.model.affect),
         "bins": 15,
         "rows_without_label": int((split.labels.isnan().any(dim=1)).sum()),
         "labels": {own.name: own._asdict() for own in labels},
@@ -45,32 +69,53 @@ def evaluate(
     }
     metrics: dict[str, Any] = write_report(
         output,
-        predict_split(model, split),
-        temperatures,
+        predictions,
+        trained.temperatures,
+        thresholds=trained.thresholds,
         extra={"protocol": protocol},
         notes=corpus.rows.notes("test"),
         pictures=pictures,
     )
-    _enter(checkpoint.resolve(model_path).parent / "ledger.jsonl", config, metrics, corpus)
+    enter(model_path, opened, metrics)
     return metrics
 
 
-def _enter(ledger: Path, config: Config, metrics: dict[str, Any], corpus: Corpus) -> None:
-    """One line for each opening of the test split, so that a reader can count them."""
+def score_episodes(
+    model_path: Path, config: Config, score: Callable[[PreparedSplit], dict[str, Any]], reporter: Reporter
+) -> dict[str, Any]:
+    """Open the test split of `config` for few-shot episodes and return what `score`, in which all is chosen, finds."""
+    model = checkpoint.load_trained(model_path).model
+    corpus = open_corpus(config.data, config.model)
+    found = score(read_split(model.by_modality(), corpus.open_test(), config, "test", reporter))
+    means = {
+        f"{row['method']} {row['subset']} {row['shots']}": sum(row["macro_f1"]) / len(row["macro_f1"])
+        for row in found["rows"]
+    }
+    _write(model_path, config, corpus, study="few-shot episodes", macro_f1=means)
+    return found
+
+
+def enter(model_path: Path, opened: Opened, metrics: Mapping[str, Any], **more: str) -> None:
+    """One line in the run's ledger for each opening of the test split, so that a reader can count them."""
+    scores = {k: metrics["all"][k] for k in ("macro_f1", "accuracy", "exact_match") if k in metrics["all"]}
+    _write(model_path, opened.config, opened.corpus, **scores, **more)
+
+
+def _write(model_path: Path, config: Config, corpus: Corpus, **found: Any) -> None:
+    ledger = checkpoint.resolve(model_path).parent / "ledger.jsonl"
     entry = {
         "opened": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": fingerprint(config),
         "git": _git_hash(),
         "seed": config.training.seed,
-        "split": hashlib.sha256(corpus.rows.table("test").read_bytes()).hexdigest()[:12],
+        "split": table_hash(corpus.rows.table("test"))[:12],
         "environment": {
             "python": platform.python_version(),
             "torch": version("torch"),
             "emobraid": version("emobraid"),
             "machine": platform.machine(),
         },
-        "macro_f1": metrics["all"]["macro_f1"],
-        "accuracy": metrics["all"]["accuracy"],
+        **found,
     }
     with ledger.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")

@@ -1,6 +1,7 @@
 """What every fusion promises.
 
-Shapes: B batch, T time, D width, M modalities, C classes, F member fusions (in `hierarchical` only).
+Shapes: B batch, T time, D width, M modalities, C classes, F member fusions (in `hierarchical` only),
+K affect dimensions.
 """
 
 from abc import ABC, abstractmethod
@@ -10,6 +11,14 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from emobraid.stream import Stream
+
+
+class Imagined(NamedTuple):
+    """Each modality's mean over time as the others tell it, beside what it was."""
+
+    guessed: Tensor  # (B, M, D)
+    actual: Tensor  # (B, M, D) zero where missing
+    told: Tensor  # (B, M) bool, where at least one other modality was there to tell
 
 
 class Fused(NamedTuple):
@@ -22,6 +31,8 @@ class Fused(NamedTuple):
     unimodal: Tensor | None = None  # (B, M, C) each modality's own logits; a missing one's are zero
     weights: Tensor | None = None  # (B, M) how much each modality counted, summing to 1; zero where missing
     members: Tensor | None = None  # (B, F, C) the logits of the fusions inside a meta-fusion
+    affect: Tensor | None = None  # (B, K) read from `features` by the model, not by the fusion
+    imagined: Imagined | None = None  # in models that imagine what is missing
 
 
 class Fusion(nn.Module, ABC):

@@ -1,6 +1,7 @@
 """Recipes: settings as TOML files, those in this folder and a user's own."""
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,15 @@ def recipes() -> list[str]:
     """Names of the recipes that ship in the package."""
     folder = resources.files("emobraid") / "recipes"
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def layered(recipes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Recipes laid over each other: of two that set the same, the later one holds."""
+    tree: dict[str, dict[str, Any]] = {}
+    for recipe in recipes:
+        for section, settings in recipe.items():
+            tree.setdefault(section, {}).update(settings)
+    return tree
 
 
 def load_recipe(name: str) -> dict[str, Any]:

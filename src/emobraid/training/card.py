@@ -21,17 +21,20 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
     settings = config.model
     parameters = sum(p.numel() for p in model.parameters())
     below = "".join(map(base_facts, model.bases().values()))
+    several = settings.label_kind == "multi"
+    affect = f"- **Affect**: {', '.join(settings.affect)}, in the units of the data\n" if settings.affect else ""
     encoders = ", ".join(f"{m} {getattr(settings, f'{m}_encoder')}" for m in settings.modalities)
     return f"""\
 # An emobraid model: {settings.fusion_type} fusion of {", ".join(settings.modalities)}
 
-- **Classes**: {", ".join(settings.labels)}
-- **Encoders**: {encoders}; {parameters:,} parameters
+- **Classes**: {", ".join(settings.labels)}{"; any number of them at once" if several else ""}
+{affect}- **Encoders**: {encoders}; {parameters:,} parameters
 - **Trained on**: `{config.data.data_root.name}`, {utterances} utterances, seed {config.training.seed}; the data's
   own terms apply to what is done with this model
-- **Chosen by**: validation macro-F1, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was
+- **Chosen by**: validation macro-F1{" at 0.5" if several else ""}, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was
   selected on and is optimistic; `emobraid evaluate` scores the sealed test split
-{below}- **Calibration**: a temperature for each subset of modalities, fitted on validation (`calibration.json`)
+{below}- **Calibration**: a temperature{" and thresholds" if several else ""} for each subset of modalities, fitted on validation
+  (`calibration.json`)
 
 ## Responsible use
 

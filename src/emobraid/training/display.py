@@ -80,6 +80,13 @@ class TerminalWatcher:
 
     def epoch(self, standing: Standing, values: Mapping[str, float]) -> None:
         star = " *" if standing.best_epoch == standing.epoch else ""
+        if "val_belonging" in values:  # no label was looked at
+            self.reporter.say(
+                f"epoch {standing.epoch + 1:3d}  without labels: loss {values['train_loss']:.3f}  "
+                f"val loss {values['val_belonging']:.3f}  partner among the first ten "
+                f"{values['val_recall_at_10']:.3f}{star}"
+            )
+            return
         self.reporter.say(
             f"epoch {standing.epoch + 1:3d}  loss {values['train_loss']:.3f}  val loss {values['val_loss']:.3f}  "
             f"val macro-F1 {values['val_macro_f1']:.3f}{star}"

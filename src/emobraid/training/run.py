@@ -16,17 +16,19 @@ from filelock import FileLock, Timeout
 from emobraid import checkpoint
 from emobraid.config import Config, ModelConfig, fields_of, to_tree
 from emobraid.data.corpus import Sample
-from emobraid.data.features import FeatureCell
+from emobraid.data.features import ArrayCell
 from emobraid.data.layouts import open_corpus
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
-from emobraid.evaluation.calibration import fit_temperatures
+from emobraid.evaluation.calibration import fit_temperatures, fit_thresholds
 from emobraid.evaluation.inference import predict_split
 from emobraid.evaluation.predictions import Predictions
 from emobraid.fusion import FUSIONS
 from emobraid.model import MultimodalEmotionModel
 from emobraid.training import state
 from emobraid.training.card import model_card
+from emobraid.training.distillation import KnowledgeDistillationModel, load_teacher, sized, teachers_reading
+from emobraid.training.guidance import Guide
 from emobraid.training.objectives import labelled
 from emobraid.training.state import Standing
 from emobraid.training.trainer import Outcome, Trainer, Watcher
@@ -46,6 +48,7 @@ def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, report
     saved = _earlier_run(config, folder, resume=resume, overwrite=overwrite, reporter=reporter)
     if saved:
         config = replace(saved.config, data=config.data)
+    config = replace(config, model=sized(config.model, config.distillation.student_size))
     corpus = open_corpus(config.data, config.model)
     rows = {name: corpus.split(name) for name in ("train", "val")}
     for name in rows:
@@ -53,19 +56,30 @@ def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, report
             reporter.say(f"{name}: {note}")
     config = replace(config, model=_with_feature_widths(config, rows["train"]))
     loss_weights = objective_weights(config)
+    teacher = load_teacher(config.distillation.teacher_model) if config.distillation.teacher_model else None
     torch.manual_seed(config.training.seed)
-    model = MultimodalEmotionModel(config.model)
+    pair = KnowledgeDistillationModel(teacher[0], config.model) if teacher else None
+    model = pair.student if pair else MultimodalEmotionModel(config.model)
     refuse_idle_settings(model, config)
     splits = {name: read_split(model.by_modality(), samples, config, name, reporter) for name, samples in rows.items()}
     for name, split in splits.items():
-        if not labelled(split.labels).any():
+        if needs_labels(config) and not labelled(split.labels).any():
             raise ValueError(f"{corpus.rows.table(name)} has no labelled row; training needs some")
     model.fit_inputs(splits["train"].tensors)
+    model.fit_affect(splits["train"].affect)
     folder.mkdir(parents=True, exist_ok=True)
     with _only_trainer(folder):
         if overwrite:
             _clear(folder)
-        return _train(model, splits, config, folder, loss_weights, saved, reporter)
+        guide = None
+        if pair and teacher:
+            guide = teachers_reading(pair, teacher[1], config, splits["train"], folder, reporter)
+        return _train(model, splits, config, folder, loss_weights, saved, reporter, guide)
+
+
+def needs_labels(config: Config) -> bool:
+    """Whether any epoch learns from labels."""
+    return config.training.pretrain_epochs < config.training.num_epochs
 
 
 def _train(
@@ -76,20 +90,22 @@ def _train(
     loss_weights: Mapping[str, float],
     saved: state.Saved | None,
     reporter: TrainingReporter,
+    guide: Guide | None,
 ) -> Outcome:
     def keep_best(model: MultimodalEmotionModel, standing: Standing) -> None:
         card = model_card(model, config, standing, len(splits["train"]))
         checkpoint.publish(folder / BEST, checkpoint.model_files(model, config, calibration={}, card=card))
 
     trainer = Trainer(
-        model, splits["train"], splits["val"], config, folder, loss_weights=loss_weights, on_best=keep_best
+        model, splits["train"], splits["val"], config, folder, loss_weights=loss_weights, on_best=keep_best, guide=guide
     )
     if saved:
         trainer.resume(saved)
     reporter.say(f"{config.model.fusion_type} fusion, {sizes(model)}, {trainer.accelerator.device}")
     trainer.watchers = reporter.watchers(config, folder, trainer.standing.step, trainer.total_steps)
     outcome = trainer.fit()
-    calibrate(folder / BEST, splits["val"])
+    if needs_labels(config):
+        calibrate(folder / BEST, splits["val"])
     return outcome
 
 
@@ -104,11 +120,14 @@ def sizes(model: MultimodalEmotionModel) -> str:
 
 
 def calibrate(path: Path, val: PreparedSplit) -> Predictions:
-    """Fit the temperatures of the best model on validation, for each modality subset, and store them with it."""
+    """Fit temperatures, and thresholds where classes do not exclude each other, of the best model on validation, for
+    each modality subset, and store them with it."""
     model, _, _ = checkpoint.load_model(path)
     read = predict_split(model, val)
     files = dict(checkpoint.read(path))
-    files["calibration.json"] = json.dumps({"temperatures": fit_temperatures(read)}, indent=1).encode()
+    temperatures = fit_temperatures(read)
+    fitted = {"temperatures": temperatures, "thresholds": fit_thresholds(read, temperatures)}
+    files["calibration.json"] = json.dumps({k: v for k, v in fitted.items() if v}, indent=1).encode()
     checkpoint.publish(path, files)
     return read
 
@@ -116,6 +135,13 @@ def calibrate(path: Path, val: PreparedSplit) -> Predictions:
 def refuse_idle_settings(model: MultimodalEmotionModel, config: Config) -> None:
     """ValueError for settings that nothing in this model listens to."""
     tuned = any(tower.model is not None for tower in model.towers().values())
+    settings = config.training
+    if settings.reconstruction_weight and not config.model.fill_missing:
+        raise ValueError("reconstruction_weight needs --fill_missing: nothing is imagined in this model")
+    if config.model.fill_missing and not settings.reconstruction_weight:
+        raise ValueError("fill_missing needs --reconstruction_weight above 0, or nothing teaches it what to imagine")
+    if settings.pretrain_epochs and len(config.model.modalities) < 2:
+        raise ValueError("pretrain_epochs learns which modalities belong together; this model has one")
     for name in ("gradient_checkpointing", "compile"):
         if getattr(config.training, name) and not tuned:
             raise ValueError(f"{name} is for tuned pretrained encoders, and none is tuned here; see --text_tuning")
@@ -133,18 +159,24 @@ def objective_weights(config: Config) -> dict[str, float]:
         if asked and name not in own and name != "alignment":
             raise ValueError(f"{name}_weight: {config.model.fusion_type} fusion has no such output")
         own[name] = asked
+    asked = config.training.affect_weight
+    if asked and not config.model.affect:
+        raise ValueError("affect_weight: the model reads no affect; name dimensions with --affect")
+    if config.model.affect:
+        own["affect"] = 1.0 if asked is None else asked
     return own
 
 
 def _with_feature_widths(config: Config, rows: Sequence[Sample]) -> ModelConfig:
-    """The model's settings with the width of each feature encoder, read from its first training row."""
+    """The model's settings with the width of each feature encoder, and of motion, read from its first training row."""
     found = {}
     for modality in config.model.modalities:
-        if getattr(config.model, f"{modality}_encoder") != "features":
+        if getattr(config.model, f"{modality}_encoder") != "features" and modality != "motion":
             continue
-        cells = [c for s in rows if isinstance(c := s.cells[modality], FeatureCell)]
+        cells = [c for s in rows if isinstance(c := s.cells[modality], ArrayCell)]
         if not cells:
-            raise ValueError(f"no training row has {modality} features; take {modality} out of modalities")
+            features = "" if modality == "motion" else " features"
+            raise ValueError(f"no training row has {modality}{features}; take {modality} out of modalities")
         found[f"{modality}_width"] = cells[0].load().shape[-1]
     return replace(config.model, **found)
 
@@ -174,7 +206,7 @@ def _earlier_run(
 def _refuse_changes(was: Config, now: Config) -> None:
     """A resumed run must be the same run: data paths and workers may differ, nothing else."""
     default = to_tree(Config())
-    for section in ("model", "training"):
+    for section in ("model", "training", "distillation"):
         before, after = to_tree(was)[section], to_tree(now)[section]
         for name in fields_of(type(getattr(was, section))):
             if name.endswith("_width") or before.get(name) == after.get(name):

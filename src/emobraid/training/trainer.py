@@ -4,27 +4,30 @@ It is given training and validation data only; it has no way to the test split.
 """
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
 
 from emobraid import checkpoint
 from emobraid.config import Config
 from emobraid.data.prepared import PreparedSplit, training_order
-from emobraid.encoders.pretrained import Tower
 from emobraid.evaluation.inference import predict_split
-from emobraid.evaluation.metrics import macro_f1
+from emobraid.evaluation.missing import Plan
+from emobraid.evaluation.missing_benchmark import benchmark
+from emobraid.evaluation.missing_scores import contender
 from emobraid.model import MultimodalEmotionModel
-from emobraid.stream import Batch, drop_modalities
 from emobraid.training import state
+from emobraid.training.guidance import Guide
+from emobraid.training.lesson import Lesson
 from emobraid.training.log import MetricsLog
-from emobraid.training.objectives import Classification, labelled, weighted_losses
+from emobraid.training.objectives import classification_for
+from emobraid.training.optimization import optimizer_for, schedule
+from emobraid.training.selection import pretraining_scores, validation_scores
 from emobraid.training.signals import Interrupted, StopRequests
 from emobraid.training.state import Standing
 
@@ -41,42 +44,12 @@ class Watcher(Protocol):
     def epoch(self, standing: Standing, values: Mapping[str, float]) -> None: ...
 
 
-def class_weights(labels: Tensor, weighting: bool) -> Tensor:
-    """(C,) mean 1 over the labelled rows: inverse square root of frequency; 1 for a class without rows."""
-    counts = labels[labelled(labels)].sum(dim=0)
-    if not weighting:
-        return torch.ones_like(counts)
-    weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), 0.0)
-    mean = (weights * counts).sum() / counts.sum().clamp(min=1)
-    return torch.where(counts > 0, weights / mean.clamp(min=1e-9), 1.0)
-
-
-def schedule(step: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate: linear warmup, then a cosine to zero (Loshchilov & Hutter 2017)."""
-    rise = max(1, round(total * warmup))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
-
-
-def optimizer_for(model: nn.Module, config: Config, *, fused: bool) -> torch.optim.AdamW:
-    """AdamW; biases, gains and other vectors do not decay. Weights inside pretrained encoders have their own rate."""
-    settings = config.training
-    tuned = {id(p) for tower in model.modules() if isinstance(tower, Tower) for p in tower.parameters()}
-    by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for p in model.parameters():
-        if p.requires_grad:
-            peak = settings.encoder_learning_rate if id(p) in tuned else settings.learning_rate
-            by_kind.setdefault((peak, settings.weight_decay if p.dim() >= 2 else 0.0), []).append(p)
-    groups = [{"params": some, "peak": peak, "weight_decay": decay} for (peak, decay), some in by_kind.items()]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused)
-
-
 @dataclass(frozen=True)
 class Outcome:
     best_epoch: int
     best_macro_f1: float
     steps: int
+    step_seconds: float = float("nan")  # the mean over the steps of this start
 
 
 class Trainer:
@@ -92,10 +65,11 @@ class Trainer:
         *,
         loss_weights: Mapping[str, float],
         on_best: "BestHook",
+        guide: Guide | None = None,
         watchers: Sequence[Watcher] = (),
     ) -> None:
         self.config, self.folder, self.train, self.val = config, folder, train, val
-        self.loss_weights, self.on_best, self.watchers = loss_weights, on_best, watchers
+        self.on_best, self.watchers = on_best, watchers
         settings = config.training
         self.accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision)
         self.raw_model = model
@@ -105,12 +79,19 @@ class Trainer:
             if settings.compile:
                 tower.compile_layers()
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(model, config, fused=True))
-        self.classification = Classification(
-            class_weights(train.labels, settings.class_weighting), settings.label_smoothing
+        self.classification = classification_for(
+            config.model.label_kind,
+            train.labels,
+            weighting=settings.class_weighting,
+            smoothing=settings.label_smoothing,
+        )
+        self.lesson = Lesson(
+            model=model, config=config, classification=self.classification, weights=loss_weights, guide=guide
         )
         self.lengths = train.lengths()
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.num_epochs
+        self.pretraining_steps = self.steps_per_epoch * min(settings.pretrain_epochs, settings.num_epochs)
         self.standing = Standing()
 
     def resume(self, saved: state.Saved) -> None:
@@ -124,6 +105,8 @@ class Trainer:
         """Train to the end, or until a stop is asked for (Interrupted), saving on the way."""
         settings = self.config.training
         self.log = MetricsLog(self.folder / "metrics.jsonl", self.standing.log_bytes)
+        self.seconds = 0.0
+        first = self.standing.step
         try:
             if not self.standing.step:
                 self._save()  # from here on, a run that is killed can be resumed
@@ -132,13 +115,17 @@ class Trainer:
                     self._epoch(stop)
         finally:
             self.log.close()
-        return Outcome(self.standing.best_epoch, self.standing.best_score, self.standing.step)
+        now = self.standing
+        each = self.seconds / (now.step - first) if now.step > first else float("nan")
+        return Outcome(now.best_epoch, now.best_score, now.step, each)
 
     def _epoch(self, stop: StopRequests) -> None:
         now, settings = self.standing, self.config.training
         order = training_order(self.lengths, settings.batch_size, seed=settings.seed, epoch=now.epoch)
         for index in order[now.batch :]:
-            self._step(self.train.batch(index))
+            started = time.perf_counter()
+            self._step(index)
+            self.seconds += time.perf_counter() - started
             if stop.number is not None and now.batch < len(order):
                 self._save()
                 raise Interrupted(stop.number)
@@ -149,13 +136,29 @@ class Trainer:
         if stop.number is not None:
             raise Interrupted(stop.number)
 
-    def _step(self, batch: Batch) -> None:
-        now, settings = self.standing, self.config.training
-        share = schedule(now.step, self.total_steps, settings.warmup)
+    def _stage(self) -> tuple[int, int, bool]:
+        """Steps done in this stage, steps of the stage, and whether it is the one without labels."""
+        if self.standing.step < self.pretraining_steps:
+            return self.standing.step, self.pretraining_steps, True
+        return self.standing.step - self.pretraining_steps, self.total_steps - self.pretraining_steps, False
+
+    def _step(self, index: Sequence[int]) -> None:
+        now, settings, batch = self.standing, self.config.training, self.train.batch(index)
+        done, of, pretraining = self._stage()
+        share = schedule(done, of, settings.warmup)
         rate = settings.learning_rate * share
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
-        losses = self._losses(batch)
+        self.model.train()
+        losses = self.lesson.losses(
+            self.model,
+            batch.to(self.accelerator.device),
+            index,
+            step=now.step,
+            progress=done / of,
+            pretraining=pretraining,
+            autocast=self.accelerator.autocast(),
+        )
         loss = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
@@ -172,56 +175,64 @@ class Trainer:
         for watcher in self.watchers:
             watcher.step(now, values)
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The student sees the varied batch with modalities dropped; the objectives see the untouched labels."""
-        settings, now = self.config.training, self.standing
-        self.model.train()
-        # everything random in a step follows from the seed and the step alone
-        torch.manual_seed(settings.seed * 1_000_003 + now.step)
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + now.step)
-        seen = batch.to(self.accelerator.device)
-        if settings.augment:
-            seen = self.raw_model.augment(seen, generator)
-        streams = drop_modalities(seen.streams, settings.modality_dropout, generator)
-        with self.accelerator.autocast():
-            prediction = self.model(streams)
-        return weighted_losses(prediction, seen, self.classification, self.loss_weights)
-
     def _validate(self) -> None:
         """Score the validation split; a better macro-F1 (or the same with a lower loss) is the new best."""
         now, settings = self.standing, self.config.training
+        if now.epoch < settings.pretrain_epochs:
+            self._validate_pretraining()
+            return
         scores = self._scores()
         values = {"train_loss": now.loss_sum / max(1, now.batch), **scores}
         better = (scores["val_macro_f1"], -scores["val_loss"]) > (now.best_score, -now.best_loss)
         if better:
             now.best_score, now.best_loss, now.best_epoch = scores["val_macro_f1"], scores["val_loss"], now.epoch
             self.on_best(self.raw_model, now)
-        self.log.write(step=now.step, epoch=now.epoch, **values, best=better)
-        for watcher in self.watchers:
-            watcher.epoch(now, values)
+        self._tell(values, better)
         now.stopped = now.epoch - now.best_epoch >= settings.patience
         now.epoch, now.batch, now.loss_sum = now.epoch + 1, 0, 0.0
 
+    def _validate_pretraining(self) -> None:
+        """The stage without labels: a lower loss is the new best; what follows begins with nothing to beat."""
+        now, settings = self.standing, self.config.training
+        scores = pretraining_scores(self.raw_model, self.val, self.accelerator.device)
+        values = {"train_loss": now.loss_sum / max(1, now.batch), **scores}
+        better = scores["val_belonging"] < now.best_loss
+        if better:
+            now.best_score, now.best_loss, now.best_epoch = (
+                scores["val_recall_at_10"],
+                scores["val_belonging"],
+                now.epoch,
+            )
+            self.on_best(self.raw_model, now)
+        self._tell(values, better)
+        now.epoch, now.batch, now.loss_sum = now.epoch + 1, 0, 0.0
+        if now.epoch == settings.pretrain_epochs < settings.num_epochs:
+            now.best_score, now.best_loss, now.best_epoch = -1.0, float("inf"), now.epoch - 1
+
+    def _tell(self, values: Mapping[str, float], better: bool) -> None:
+        now = self.standing
+        self.log.write(step=now.step, epoch=now.epoch, **values, best=better)
+        for watcher in self.watchers:
+            watcher.epoch(now, values)
+
     def _scores(self) -> dict[str, float]:
-        device = self.accelerator.device
         try:
+            device = self.accelerator.device
             read = predict_split(self.raw_model, self.val, whole_only=True, batch_size=64, device=device)
+            return validation_scores(read, self.classification)
         except ValueError as error:  # the table of predictions refuses what is not finite, and names the row
             raise NonFiniteLoss(
                 f"validation after step {self.standing.step}: {error}; nothing was overwritten. "
                 "Try a smaller learning_rate"
             ) from None
-        logits = torch.from_numpy(read.logits[read.full])
-        labels = torch.from_numpy(read.labels).to(logits.dtype)
-        counted = labelled(labels)
-        loss = self.classification.loss(logits, labels, counted).item()
-        truth = labels[counted].argmax(dim=-1).numpy()
-        guessed = logits[counted].argmax(dim=-1).numpy()
-        return {
-            "val_loss": loss,
-            "val_macro_f1": float(macro_f1(truth, guessed, labels.shape[1])),
-            "val_accuracy": float(np.mean(truth == guessed)) if len(truth) else 0.0,
-        }
+
+    def evaluate_robustness(self, *, draws: int = 10, frame_draws: int = 3, seed: int = 0) -> list[dict[str, Any]]:
+        """The missing-modality benchmark on VALIDATION, one row a scenario: see docs/robustness.md for the columns."""
+        device, plan = self.accelerator.device, Plan(draws=draws, frame_draws=frame_draws, seed=seed)
+        read = predict_split(self.raw_model, self.val, device=device)
+        own = contender(self.config.model.fusion_type, self.raw_model, self.val, read, self.train.labels)
+        rows: list[dict[str, Any]] = benchmark([own], plan, device=device)["rows"]
+        return rows
 
     def _save(self) -> None:
         self.standing.log_bytes = self.log.sync()

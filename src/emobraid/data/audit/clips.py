@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emobraid.data.audit.findings import Finding, Progress, counted
-from emobraid.media import SAMPLE_RATE, MediaError, MediaReader
+from emobraid.media import SAMPLE_RATE, MediaError, MediaReader, Side
 
 FRAMES, CROP = 5, 64  # enough to say whether there is a face at all
 SLACK = 1.0  # seconds that a clip may be longer or shorter than its row says
@@ -21,6 +22,9 @@ class Clip:
     seconds: float | None = None  # what the table says
     heard: bool = True  # it should have sound
     seen: bool = True  # it should show a face
+    start: float = 0.0  # seconds, of the stretch that it should be seen in
+    end: float | None = None
+    side: Side | None = None  # half of its picture
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def look_into(clips: Sequence[Clip], *, workers: int, progress: Progress | None 
 def _look(reader: MediaReader, clip: Clip) -> Look:
     try:
         sound = reader.audio(clip.path) if clip.heard else None
-        faces = reader.faces(clip.path, max_frames=FRAMES, size=CROP) if clip.seen else None
+        part: Mapping[str, Any] = {"start": clip.start, "end": clip.end, "side": clip.side}
+        faces = reader.faces(clip.path, max_frames=FRAMES, size=CROP, **part) if clip.seen else None
     except MediaError as error:
         return Look(unreadable=str(error))
     silent = "" if sound is None or len(sound.samples) else sound.note

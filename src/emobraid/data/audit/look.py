@@ -2,7 +2,9 @@
 
 from emobraid.config import DataConfig, ModelConfig
 from emobraid.data.audit.findings import Audit, Progress
+from emobraid.data.audit.iemocap import audit_iemocap
 from emobraid.data.audit.meld import audit_meld
+from emobraid.data.audit.mosei import audit_mosei
 from emobraid.data.audit.tables import audit_tables
 
 
@@ -14,5 +16,5 @@ def audit(data: DataConfig, model: ModelConfig, *, media: bool = False, progress
     """
     if not data.data_root.is_dir():
         raise ValueError(f"{data.data_root}: no such folder")
-    look = {"csv": audit_tables, "meld": audit_meld}[data.dataset]
+    look = {"csv": audit_tables, "meld": audit_meld, "mosei": audit_mosei, "iemocap": audit_iemocap}[data.dataset]
     return look(data, model, media=media, progress=progress)

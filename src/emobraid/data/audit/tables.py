@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from emobraid.config import DataConfig, ModelConfig
 from emobraid.data.audit.clips import Clip, clip_findings, look_into
 from emobraid.data.audit.findings import Audit, Finding, Progress, counted, per_split
 from emobraid.data.corpus import SPLITS, Cell
-from emobraid.data.csv import column, every_record, parse_cell
+from emobraid.data.csv import WHOLE, CsvRows, column, every_record, parse_cell
 from emobraid.data.features import FeatureCell
+from emobraid.data.row_targets import number, read_targets, split_of, stretch_of
 from emobraid.emotions import LabelSpace
 
 
@@ -20,13 +21,18 @@ class Line:
 
     split: str
     number: int
+    table: str  # the file's name
     cells: Mapping[str, str]  # as written, by column
     found: Mapping[str, Cell]  # what the modalities' cells name
-    label: str  # the class, or empty
+    labels: tuple[str, ...]  # the classes, or none
 
     @property
     def place(self) -> str:
-        return f"{self.split}.csv line {self.number}"
+        return f"{self.table} line {self.number}"
+
+    @property
+    def label(self) -> str:
+        return "|".join(self.labels)
 
 
 @dataclass
@@ -37,6 +43,7 @@ class Findings:
     columns: list[str] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    numbers: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
@@ -51,6 +58,7 @@ def audit_tables(data: DataConfig, model: ModelConfig, *, media: bool, progress:
         counted("columns", seen.columns, what="tables without a column", advice="add it, or name fewer --modalities"),
         counted("bad rows", seen.rows, what="rows", advice=mend),
         counted("unknown labels", seen.labels, what="rows", advice=f"{mend}; or name your own classes with --labels"),
+        counted("numbers", seen.numbers, what="cells that should be numbers", advice=mend),
         counted(
             "paths", seen.paths, what="paths out of the folder", advice="copy the files in, or use --allow_outside"
         ),
@@ -67,7 +75,7 @@ def audit_tables(data: DataConfig, model: ModelConfig, *, media: bool, progress:
 
 
 def _lines(data: DataConfig, model: ModelConfig, split: str, seen: Findings) -> Iterator[Line]:
-    path = data.data_root / f"{split}.csv"
+    path = CsvRows(root=data.data_root, config=model).table(split)
     if not path.is_file():
         seen.tables.append(f"{path.name}: no such file")
         return
@@ -75,10 +83,13 @@ def _lines(data: DataConfig, model: ModelConfig, split: str, seen: Findings) -> 
     try:
         for number, cells in every_record(path):
             if isinstance(cells, str):
-                seen.rows.append(f"{path.name} line {number}: {cells}")
+                _once(seen.rows, f"{path.name} line {number}: {cells}")
+                continue
+            if path.name == WHOLE and not _is_of(split, path, number, cells, seen):
                 continue
             columns = columns or _columns(path, cells, model, seen)
-            yield _line(data, model, Line(split=split, number=number, cells=cells, found={}, label=""), columns, seen)
+            line = Line(split=split, table=path.name, number=number, cells=cells, found={}, labels=())
+            yield _line(data, model, line, columns, seen)
     except ValueError as error:
         seen.tables.append(str(error).replace(str(path), path.name))
 
@@ -88,9 +99,9 @@ def _columns(path: Path, cells: Mapping[str, str], model: ModelConfig, seen: Fin
     wanted: dict[str, str] = {m: column(m, model) for m in model.modalities}
     own_sound = {"audio", "video"} <= wanted.keys() and model.audio_encoder == model.video_encoder != "features"
     lacking = [c for m, c in wanted.items() if c not in cells and not (m == "audio" and own_sound)]
-    lacking += ["emotion"] * ("emotion" not in cells)
+    lacking += [c for c in ("emotion", *model.affect) if c not in cells]
     if lacking:
-        seen.columns.append(f"{path.name}: found columns {', '.join(cells)}; missing {', '.join(lacking)}")
+        _once(seen.columns, f"{path.name}: found columns {', '.join(cells)}; missing {', '.join(lacking)}")
     return {m: c for m, c in wanted.items() if c in cells}
 
 
@@ -112,18 +123,49 @@ def _line(data: DataConfig, model: ModelConfig, line: Line, columns: Mapping[str
             )
     if columns and not any(cell is not None for cell in found.values()):
         seen.empty.append(line.place)
-    return Line(split=line.split, number=line.number, cells=line.cells, found=found, label=_label(line, model, seen))
+    _numbers(line, model, seen)
+    return replace(line, found=found, labels=_labels_of(line, model, seen))
 
 
-def _label(line: Line, model: ModelConfig, seen: Findings) -> str:
-    if not (given := line.cells.get("emotion", "")):
-        return ""
-    space = LabelSpace(model.labels)
+def _once(places: list[str], place: str) -> None:
+    if place not in places:  # one table with a split column is looked through three times
+        places.append(place)
+
+
+def _is_of(split: str, path: Path, number: int, cells: Mapping[str, str], seen: Findings) -> bool:
+    if "split" not in cells:
+        _once(seen.columns, f"{path.name}: found columns {', '.join(cells)}; missing split")
+        return split == "train"
     try:
-        return space.names[space.index(given)]
+        return split_of(cells) == split
+    except ValueError as error:
+        _once(seen.rows, f"{path.name} line {number}: {error}")
+        return False
+
+
+def _numbers(line: Line, model: ModelConfig, seen: Findings) -> None:
+    try:
+        stretch_of(line.cells)
+    except ValueError as error:
+        seen.numbers.append(f"{line.place}: {error}")
+    for name in model.affect:
+        try:
+            if value := line.cells.get(name):
+                number(name, value)
+        except ValueError as error:
+            seen.numbers.append(f"{line.place}: {error}")
+
+
+def _labels_of(line: Line, model: ModelConfig, seen: Findings) -> tuple[str, ...]:
+    space = LabelSpace(model.labels, model.label_kind)
+    try:
+        asked = read_targets(line.cells, space, ())
     except ValueError as error:
         seen.labels.append(f"{line.place}: {error}")
-        return ""
+        return ()
+    if asked.spread is not None:
+        return tuple(name for name, there in zip(space.names, asked.spread, strict=True) if there)
+    return () if asked.label is None else (space.names[asked.label],)
 
 
 def _same_id(lines: list[Line]) -> Finding:
@@ -174,7 +216,7 @@ def _in_two_splits(lines: list[Line]) -> Iterator[Finding]:
 
 
 def _labels(lines: list[Line], model: ModelConfig) -> Finding:
-    counts = {split: Counter(line.label for line in lines if line.split == split and line.label) for split in SPLITS}
+    counts = {split: Counter(name for line in lines if line.split == split for name in line.labels) for split in SPLITS}
     told = {name: "/".join(f"{c[name]:,}" for c in counts.values()) for name in model.labels}
     lacking = [f"{split}.csv: no row is {name}" for split, c in counts.items() for name in model.labels if not c[name]]
     return Finding(

@@ -1,0 +1,130 @@
+"""The figures of a report on a terminal, each table with the conventions of what it shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+#: (heading, figure) of the first table of exclusive classes: by corpus, what its literature reports and how it calls it
+HEADLINES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "": (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("weighted F1", "weighted_f1"), ("UAR", "uar")),
+    "meld": (("weighted F1", "weighted_f1"), ("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("UAR", "uar")),
+    "iemocap": (("WA", "accuracy"), ("UA", "uar"), ("weighted F1", "weighted_f1"), ("macro-F1", "macro_f1")),
+}
+SEVERAL = (
+    ("mean WAcc", "mean_wacc"),
+    ("macro AUROC", "macro_auroc"),
+    ("macro-F1", "macro_f1"),
+    ("micro-F1", "micro_f1"),
+    ("exact match", "exact_match"),
+)
+
+
+def print_report(metrics: Mapping[str, Any], console: Console) -> None:
+    """Print what `evaluate_predictions` returned: headline beside a constant answer, per class, modality subsets."""
+    several = metrics["kind"] == "multi"
+    corpus = metrics.get("run", {}).get("protocol", {}).get("dataset", "")
+    columns = SEVERAL if several else HEADLINES.get(corpus, HEADLINES[""])
+    console.print(_headline(metrics, columns))
+    console.print(_several_table(metrics) if several else _class_table(metrics))
+    for table in _affect_tables(metrics):
+        console.print(table)
+    console.print(_subset_table(metrics, columns[:2] if several else (("macro-F1", "macro_f1"), columns[0])))
+    for line in _told(metrics, [figure for _, figure in columns]):
+        console.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True, highlight=False)
+    for note in metrics["notes"]:
+        console.print(f"[yellow]note:[/yellow] {_safe(note)}")
+
+
+def _told(metrics: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
+    """The convention of every figure shown."""
+    texts = metrics["conventions"]
+    names = [*shown, *(["wacc", "f1", "auroc", "constant", "thresholds"] if metrics["kind"] == "multi" else [])]
+    if affect := metrics["all"].get("affect"):
+        names += dict.fromkeys(figure for row in affect.values() for figure in row)
+    lines = [f"{name.replace('_', ' ')}: {texts[name]}" for name in dict.fromkeys(names) if name in texts]
+    return [*lines, f"ECE: {metrics['calibration']['ece']}"]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", overflow="fold")
+    return table
+
+
+def _headline(metrics: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> Table:
+    full = metrics["all"]
+    title = f"{full['n']:,} utterances, {_modalities(full['subset'])}"
+    table = _table(title, "", *(heading for heading, _ in columns), "ECE before -> after")
+    several = metrics["kind"] == "multi"
+    constant = full["constant" if several else "majority"]
+    table.add_row("model", *(_number(full[k]) for _, k in columns), _ece(full))
+    answer = "every class" if several else _safe(constant["label"])
+    table.add_row(f"always {answer}", *(_number(constant[k]) for _, k in columns), "")
+    return table
+
+
+def _class_table(metrics: Mapping[str, Any]) -> Table:
+    table = _table("Per class", "class", "precision", "recall", "F1", "utterances")
+    for name, row in metrics["all"]["per_class"].items():
+        table.add_row(_safe(name), *(_number(row[k]) for k in ("precision", "recall", "f1")), f"{row['support']:,}")
+    return table
+
+
+def _several_table(metrics: Mapping[str, Any]) -> Table:
+    keys = ("wacc", "f1", "constant_f1", "auroc", "precision", "recall", "threshold")
+    heads = ("WAcc", "F1", "F1 if always", "AUROC", "precision", "recall", "threshold")
+    table = _table("Per class", "class", *heads, "utterances")
+    for name, row in metrics["all"]["per_class"].items():
+        table.add_row(_safe(name), *(_number(row[k]) for k in keys), f"{row['support']:,}")
+    return table
+
+
+def _affect_tables(metrics: Mapping[str, Any]) -> list[Table]:
+    tables = []
+    for name, row in metrics["all"].get("affect", {}).items():
+        told = {k: v for k, v in row.items() if k not in ("n", "constant")}
+        table = _table(f"{name}, {row['n']:,} utterances", "", *(k.replace("_", " ") for k in _paired(told)))
+        if told:
+            table.add_row("model", *_paired(told).values())
+            table.add_row("always the mean", *_paired(row["constant"]).values())
+        tables.append(table)
+    return tables
+
+
+def _paired(row: Mapping[str, float | None]) -> dict[str, str]:
+    """Figures as text; has0 and non0 stand together as the literature writes them, `a/b`."""
+    shown = {k: _number(v) for k, v in row.items() if k not in ("n", "constant")}
+    for name in ("acc2", "f1"):
+        if f"{name}_has0" in shown:
+            pair = f"{shown.pop(f'{name}_has0')}/{shown.pop(f'{name}_non0')}"
+            shown[f"{name} has0/non0"] = pair
+    return shown
+
+
+def _subset_table(metrics: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> Table:
+    names = [heading for heading, _ in columns]
+    table = _table("Modality subsets", "modalities", "utterances", *names, "ECE before -> after")
+    for subset, row in metrics["subsets"].items():
+        table.add_row(_modalities(subset), f"{row['n']:,}", *(_number(row[k]) for _, k in columns), _ece(row))
+    return table
+
+
+def _ece(row: Mapping[str, Any]) -> str:
+    return f"{_number(row['ece_before'])} -> {_number(row['ece_after'])}" if row["n"] else "n/a"
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def _modalities(subset: str) -> str:
+    return _safe(subset.replace("+", " + "))
+
+
+def _safe(text: str) -> str:
+    # names come from files: neither rich's markup nor the terminal may obey them
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -1,0 +1,56 @@
+"""What `--mode ablation` and `--mode all` do."""
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from emobraid.config import Config, FewShotConfig, StudyConfig
+from emobraid.study.ablation import ablation
+from emobraid.study.suite import SUMMARY, Suite
+from emobraid.training.run import TrainingReporter
+
+ABLATION = "ablation"
+
+
+def ablate(
+    config: Config,
+    study: StudyConfig,
+    few_shot: FewShotConfig,
+    folder: Path,
+    again: bool,
+    reporter: TrainingReporter,
+) -> str:
+    """All fusions, each also with a part switched off; the line that says where the table is."""
+    if few_shot != FewShotConfig():
+        raise ValueError("settings of few-shot learning need --mode few_shot or --mode all")
+    if again:
+        clear(folder)
+    table, _ = ablation(config, folder, reporter, fusions=study.fusions, seeds=study.seeds, off=study.switch_off)
+    table.save(folder, ABLATION)
+    table.show(Console())
+    return f"written: {folder}/{ABLATION}.md, .tex, .csv"
+
+
+def suite(
+    config: Config,
+    study: StudyConfig,
+    few_shot: FewShotConfig,
+    folder: Path,
+    again: bool,
+    reporter: TrainingReporter,
+) -> str:
+    """The complete suite; the line that says where the summary is."""
+    if study.fusions != StudyConfig().fusions or study.switch_off is not None:
+        raise ValueError("--mode all compares all fusions whole; fusions and switch_off are for --mode ablation")
+    if again:
+        clear(folder)
+    path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=few_shot).run(reporter)
+    return f"written: {path}"
+
+
+def clear(folder: Path) -> None:
+    """Take away an earlier study, and nothing else that lies in the folder."""
+    shutil.rmtree(folder / "trials", ignore_errors=True)
+    shutil.rmtree(folder / "few_shot", ignore_errors=True)
+    (folder / SUMMARY).unlink(missing_ok=True)

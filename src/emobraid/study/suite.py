@@ -1,0 +1,108 @@
+"""The complete suite: standard training, all fusions, few shots, a student, robust training; one summary at the end.
+
+Every stage is made of trials that are kept once done, so a suite that was stopped or killed goes on where it was and
+ends with the same summary.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from emobraid.config import Config, FewShotConfig
+from emobraid.evaluation.missing import Plan
+from emobraid.evaluation.sealed import score_episodes
+from emobraid.fusion import FUSIONS
+from emobraid.study.ablation import ablation, parts
+from emobraid.study.robustness import robustness
+from emobraid.study.tables import Table, write_whole
+from emobraid.study.teaching import shipped_lessons, teaching
+from emobraid.study.trial import Trial, run_trial, seeded
+from emobraid.training.few_shot_report import summarise, write_few_shot
+from emobraid.training.few_shot_run import prepare, without_labels
+from emobraid.training.run import TrainingReporter
+
+SUMMARY = "summary.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """What the suite is run with; `run` does all stages."""
+
+    config: Config
+    folder: Path
+    seeds: Sequence[int] = (0,)
+    plan: Plan = field(default_factory=Plan)
+    few_shot: FewShotConfig = field(default_factory=FewShotConfig)
+
+    def run(self, reporter: TrainingReporter) -> Path:
+        """Every stage that is not done yet, then the summary, whose path is returned."""
+        stages: list[tuple[str, Callable[[TrainingReporter], Table | Path]]] = [
+            ("Standard training", self.standard),
+            ("All fusions", self.fusions),
+            ("Few-shot learning", self.few_shots),
+            ("Distillation", self.student),
+            ("Robustness", self.gaps),
+        ]
+        progress = reporter.progress("stages of the suite")
+        told = []
+        for i, (title, stage) in enumerate(stages):
+            progress(i, len(stages))
+            reporter.say(f"stage {i + 1} of {len(stages)}: {title.lower()}")
+            told.append(self._kept(title, stage(reporter)))
+        progress(len(stages), len(stages))
+        path = self.folder / SUMMARY
+        write_whole(path, self._head() + "\n".join(told))
+        return path
+
+    def standard(self, reporter: TrainingReporter) -> Table:
+        """The settings' own fusion, whole and with each part switched off; its model teaches the student."""
+        fusions = [self.config.model.fusion_type]
+        return ablation(self.config, self.folder, reporter, fusions=fusions, seeds=self.seeds, off=self.off())[0]
+
+    def off(self) -> tuple[str, ...]:
+        """Modalities, one at a time: what each adds."""
+        return tuple(p for p in parts(self.config) if p in self.config.model.modalities)
+
+    def fusions(self, reporter: TrainingReporter) -> Table:
+        """All fusions, whole; the trial of the settings' own is there already."""
+        return ablation(self.config, self.folder, reporter, fusions=tuple(FUSIONS), seeds=self.seeds, off=())[0]
+
+    def few_shots(self, reporter: TrainingReporter) -> Path:
+        """A base that never saw a label, adapted to episodes of a few labelled utterances."""
+        config = without_labels(replace(self.config, few_shot=self.few_shot))
+        study = prepare(config, self.folder / "few_shot", resume=True, overwrite=False, reporter=reporter)
+        write_few_shot(study.folder, summarise(score_episodes(study.base_path, study.config, study.score, reporter)))
+        return study.folder / "few_shot.md"
+
+    def student(self, reporter: TrainingReporter) -> Table:
+        """The smallest student of the standard model of the first seed, with the teacher and alone."""
+        fusion, seed = self.config.model.fusion_type, self.seeds[0]
+        place = self.folder / "trials" / f"{fusion}-{seed}"
+        teacher = Trial(name=fusion, config=seeded(self.config, seed), folder=place)
+        read = run_trial(teacher, reporter)
+        lessons = shipped_lessons()
+        return teaching(
+            self.config, read, teacher.best, self.folder, reporter, lessons=lessons, sizes=("tiny",), seeds=self.seeds
+        )[0]
+
+    def gaps(self, reporter: TrainingReporter) -> Table:
+        """Robust training against plain training and modality dropout alone, on the missing-modality benchmark."""
+        return robustness(self.config, self.folder, reporter, seeds=self.seeds, plan=self.plan, baselines=False)[0]
+
+    def _kept(self, title: str, made: Table | Path) -> str:
+        """A stage's part of the summary, its table saved beside."""
+        stem = title.lower().replace(" ", "_").replace("-", "_")
+        if isinstance(made, Path):
+            return f"## {title}\n\nFull report: [{made.name}]({made.relative_to(self.folder)})\n"
+        made.save(self.folder, stem)
+        files = ", ".join(f"[{stem}{suffix}]({stem}{suffix})" for suffix in (".md", ".tex", ".csv"))
+        return f"## {title}\n\n{made.markdown()}\nAlso as {files}\n"
+
+    def _head(self) -> str:
+        data, training = self.config.data, self.config.training
+        return (
+            f"# Suite on `{data.data_root.name}` ({data.dataset})\n\n"
+            f"- modalities {', '.join(self.config.model.modalities)}; at most {training.num_epochs} epochs; seeds "
+            f"{', '.join(map(str, self.seeds))}\n"
+            "- everything was chosen on validation; the test split was opened to score finished models only\n\n"
+        )

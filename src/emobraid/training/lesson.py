@@ -1,0 +1,144 @@
+"""What one step asks of the model: which view of a batch it sees, and what its reading is held against.
+
+A regime is a set of numbers here: modality dropout and corruption make the view; labels, a teacher, the whole
+utterance, or what belongs together without any label make the losses.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from emobraid.config import Config
+from emobraid.fusion import Fused
+from emobraid.model import MultimodalEmotionModel
+from emobraid.stream import Batch, Stream, drop_modalities
+from emobraid.training.corruption import corrupt
+from emobraid.training.guidance import Guide, guided_losses, reconstruction, towards_logits
+from emobraid.training.objectives import Affect, Classification, belonging, weighted_losses
+
+BY_LABELS = ("classification", "unimodal", "members", "whole")  # what a teacher may stand in for
+STRIDE = 1_000_003  # a prime between the seeds of two runs, more than there are steps in one
+
+
+class Reader(Protocol):
+    """The model, or what wraps it on several devices."""
+
+    def __call__(self, streams: Mapping[str, Stream]) -> Fused: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """The losses of a step. `guide` holds a teacher's reading of every training utterance."""
+
+    model: MultimodalEmotionModel
+    config: Config
+    classification: Classification
+    weights: Mapping[str, float]
+    affect: Affect | None = None
+    guide: Guide | None = None
+
+    def losses(
+        self,
+        reader: Reader,
+        batch: Batch,
+        index: Sequence[int],
+        *,
+        step: int,
+        progress: float,
+        pretraining: bool,
+        autocast: AbstractContextManager[None],
+    ) -> dict[str, Tensor]:
+        """Every loss of `batch` by name, weighted; everything random follows from the seed and `step` alone.
+
+        `index` are the batch's places in the training split, `progress` (0 to 1) how far training has come.
+        """
+        seed = self.config.training.seed * STRIDE + step
+        torch.manual_seed(seed)
+        view, whole = self._views(batch, seed, 0.0 if pretraining else self.dropout_rate(progress))
+        with autocast:
+            if whole is None:
+                read, led = reader(view), None
+            else:
+                read, led = halves(reader(beside(view, whole)))
+        if pretraining:
+            return {"belonging": belonging(read.embeddings, read.present)}
+        return self._supervised(read, led, batch, index)
+
+    def dropout_rate(self, progress: float) -> float:
+        """The chance that a modality is hidden at this point of training."""
+        settings = self.config.training
+        rising = settings.modality_dropout_schedule == "rising"
+        return settings.modality_dropout * (min(1.0, 2 * progress) if rising else 1.0)
+
+    def _views(self, batch: Batch, seed: int, rate: float) -> tuple[dict[str, Stream], dict[str, Stream] | None]:
+        """What the model sees, and beside it the same utterances whole where a reading of them is wanted."""
+        settings = self.config.training
+        generator = torch.Generator().manual_seed(seed)
+        strength = {"holes": settings.position_dropout, "noise": settings.input_noise, "blur": settings.blur}
+        spoilt = batch
+        if any(strength.values()):
+            spoilt = batch._replace(streams=corrupt(batch.streams, torch.Generator().manual_seed(seed), **strength))
+        view = drop_modalities(self._varied(spoilt, generator).streams, rate, generator)
+        if not settings.consistency_weight:
+            return view, None
+        # the same seed: both views are varied alike, and differ only in what is hidden or spoilt
+        return view, self._varied(batch, torch.Generator().manual_seed(seed)).streams
+
+    def _varied(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return self.model.augment(batch, generator) if self.config.training.augment else batch
+
+    def _supervised(self, read: Fused, led: Fused | None, batch: Batch, index: Sequence[int]) -> dict[str, Tensor]:
+        settings, taught = self.config.training, self.config.distillation
+        exclusive = self.config.model.label_kind == "exclusive"
+        affect = None if self.model.affect is None else Affect(self.model.affect.scale)
+        losses = weighted_losses(read, batch, self.classification, self.weights, affect)
+        if led is not None:
+            losses["classification"] = losses["classification"] / 2
+            losses["whole"] = self.classification(led, batch) / 2
+            gap = towards_logits(read.logits, led.logits.detach(), exclusive=exclusive)
+            losses["consistency"] = settings.consistency_weight * gap
+        if settings.reconstruction_weight and read.imagined is not None:
+            losses["reconstruction"] = settings.reconstruction_weight * reconstruction(read.imagined, read.present)
+        if self.guide is not None:
+            losses = {n: loss * (taught.label_weight if n in BY_LABELS else 1.0) for n, loss in losses.items()}
+            guide = self.guide.rows(torch.as_tensor(index)).to(read.logits.device)
+            losses |= guided_losses(
+                read, guide, teaching(self.config), temperature=taught.distillation_temperature, exclusive=exclusive
+            )
+        return losses
+
+
+def teaching(config: Config) -> dict[str, float]:
+    """The weights of the losses towards a teacher, by name."""
+    taught = config.distillation
+    return {
+        "logit": taught.logit_weight,
+        "feature": taught.feature_weight,
+        "relation": taught.relation_weight,
+        "attention": taught.attention_weight,
+    }
+
+
+def beside(one: Mapping[str, Stream], other: Mapping[str, Stream]) -> dict[str, Stream]:
+    """Two views of a batch as one batch, so that one pass reads both."""
+    return {
+        m: Stream(torch.cat([s.values, other[m].values]), torch.cat([s.mask, other[m].mask])) for m, s in one.items()
+    }
+
+
+def halves(read: Fused) -> tuple[Fused, Fused]:
+    """The readings of the two views that `beside` put together."""
+
+    def half(which: int) -> Fused:
+        def cut(value: object) -> object:
+            if isinstance(value, Tensor):
+                return value.chunk(2)[which]
+            return value if value is None else type(value)(*map(cut, value))  # type: ignore[call-overload]
+
+        return Fused(*map(cut, read))  # type: ignore[arg-type]
+
+    return half(0), half(1)

@@ -1,0 +1,89 @@
+"""A tiny model behind the HTTP API, in this process or on a real socket."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import torch
+import uvicorn
+
+from emobraid.app.serving import listening, uvicorn_config
+from emobraid.config import Config, ModelConfig
+from emobraid.model import MultimodalEmotionModel
+from emobraid.recognizer import Recognizer
+
+SMALL = {"encoder_dim": 8, "fusion_hidden_size": 8, "fusion_heads": 2, "fusion_depth": 1, "video_max_frames": 4}
+WORDS = "I am so glad"
+
+
+def tiny_recognizer(**changed: object) -> Recognizer:
+    torch.manual_seed(0)
+    model = ModelConfig(**{**SMALL, "fusion_type": "adaptive", **changed})  # type: ignore[arg-type]
+    return Recognizer(MultimodalEmotionModel(model), Config(model=model), {"text": 2.0, "text+audio": 0.7})
+
+
+@contextmanager
+def running(app, settings) -> Iterator[SimpleNamespace]:
+    """The app on a socket of its own; `stop` asks the server to end, as a signal does."""
+    with listening(settings) as sock:
+        server = uvicorn.Server(uvicorn_config(app, settings))
+        server.capture_signals = contextmanager(lambda: (yield))  # type: ignore[method-assign]  not the main thread
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        port = sock.getsockname()[1]
+        try:
+            yield SimpleNamespace(
+                port=port,
+                url=f"http://127.0.0.1:{port}",
+                service=app.state.service,
+                stop=lambda: setattr(server, "should_exit", True),
+                thread=thread,
+            )
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+def connected(port: int, *, buffer: int | None = None) -> socket.socket:
+    sock = socket.socket()
+    if buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    sock.settimeout(10)
+    sock.connect(("127.0.0.1", port))
+    return sock
+
+
+def until_closed(sock: socket.socket) -> tuple[bytes, float]:
+    """What still comes, and how many seconds it took until the other side hung up."""
+    started, got = time.monotonic(), b""
+    try:
+        while data := sock.recv(65536):
+            got += data
+    except ConnectionError:
+        pass
+    sock.close()
+    return got, time.monotonic() - started
+
+
+def asked(port: int, method: str, path: str, body: object = None, **headers: str):
+    """A request without all that a comfortable client does for it: status, headers, JSON or text."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    sent = {"content-type": "application/json", **headers} if body is not None else headers
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        kind = answer.headers.get("content-type", "")
+        return SimpleNamespace(
+            status=answer.status, headers=answer.headers, body=json.loads(text) if "json" in kind else text
+        )
+    finally:
+        connection.close()
