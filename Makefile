@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SAMPLE := sample
 RUN := runs/sample
 
-.PHONY: run test lint format bench docs lock clean
+.PHONY: run test test-browser lint format bench docs lock clean
 
 # every command below may count on the locked packages and this package being there
 $(BIN)/.users: requirements.txt pyproject.toml
@@ -27,6 +27,16 @@ run: $(BIN)/.users
 
 test: $(BIN)/.developers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# the page in a real browser. Debian's Chromium is installed where that is possible; without one the tests are skipped.
+# New pictures for the documents: EMOBRAID_SHOTS=docs/images EMOBRAID_MODEL=runs/sample/best_model make test-browser
+CHROMIUM := $(shell command -v chromium || command -v google-chrome)
+
+test-browser: $(BIN)/.developers
+ifeq ($(CHROMIUM),)
+	-test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y chromium
+endif
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser
 
 lint: $(BIN)/.developers
 	$(BIN)/ruff check .

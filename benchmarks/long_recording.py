@@ -1,7 +1,7 @@
 """A made film of an hour with a face and sound, to see what `emobraid timeline` needs for it.
 
-    python benchmarks/long_recording.py make hour.mp4 --minutes 60
-    python benchmarks/long_recording.py read hour.mp4 --model_path checkpoints/best_model
+python benchmarks/long_recording.py make hour.mp4 --minutes 60
+python benchmarks/long_recording.py read hour.mp4 --model_path checkpoints/best_model
 """
 
 import argparse
@@ -23,7 +23,8 @@ def make(path: Path, minutes: float) -> None:
     import skimage.data
     from PIL import Image
 
-    whole = Image.fromarray(skimage.data.astronaut()[:256, 96:352]).resize((200, 200))
+    portrait = skimage.data.astronaut()  # type: ignore[no-untyped-call]
+    whole = Image.fromarray(portrait[:256, 96:352]).resize((200, 200))
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as out:
         film = out.add_stream("libx264", rate=PICTURES, options={"preset": "ultrafast", "crf": "35"})
@@ -56,7 +57,9 @@ def read(path: Path, model_path: Path) -> None:
         sys.exit(code)
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cpu = sum(sum(resource.getrusage(w)[:2]) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(f"{time.perf_counter() - started:.0f} s, {cpu:.0f} s of CPU; at most {own:.0f} MB here, {child:.0f} MB decoding")
+    print(
+        f"{time.perf_counter() - started:.0f} s, {cpu:.0f} s of CPU; at most {own:.0f} MB here, {child:.0f} MB decoding"
+    )
 
 
 def main() -> None:

@@ -24,7 +24,8 @@ from emobraid.config import Config, parse
 from emobraid.evaluation.sealed import evaluate
 from emobraid.fusion import FUSIONS
 from emobraid.recipes import load_recipe
-from emobraid.training.run import BEST, train
+from emobraid.training.run import train
+from emobraid.training.run_folder import BEST
 from ravdess_features import Quiet
 
 HELD_OUT = 12  # videos
@@ -45,7 +46,8 @@ def write_tables(features: Path, folder: Path) -> None:
     for u in utterances:
         cells = {f"{m}_path": f"{arrays}#{m}[{u['row']}]" for m in ("text", "audio", "video")}
         split = "val" if u["video"] in held_out else u["split"]
-        tables[split].append(cells | {"emotion": LABELS[int(u["label_bin"])], "speaker": u["video"]})
+        place = {"speaker": u["video"], "dialogue": u["video"], "turn": u["order"]}
+        tables[split].append(cells | place | {"emotion": LABELS[int(u["label_bin"])]})
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in tables.items():
         with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
@@ -54,9 +56,9 @@ def write_tables(features: Path, folder: Path) -> None:
             writer.writerows(rows)
 
 
-def run(features: Path, data: Path, scratch: Path, fusion: str, seed: int) -> dict[str, Any]:
+def run(features: Path, data: Path, scratch: Path, fusion: str, seed: int, context: int) -> dict[str, Any]:
     recipe = load_recipe("features")
-    recipe["model"] |= {"fusion_type": fusion, "labels": list(LABELS)}
+    recipe["model"] |= {"fusion_type": fusion, "labels": list(LABELS), "context_features": context}
     recipe["training"] |= {"seed": seed}
     recipe["data"] = {"data_root": data, "allow_outside": features, "cache": False}
     config: Config = parse(recipe, "features")
@@ -90,6 +92,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--fusions", nargs="+", default=list(FUSIONS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument(
+        "--context_features", type=int, default=0, help="utterances before, in its video; take another OUT"
+    )
     parser.add_argument("--scratch", type=Path, help="where runs lie while they last; default: in OUT")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -101,7 +106,8 @@ def main() -> None:
     for seed in args.seeds:
         for fusion in args.fusions:
             if (fusion, seed) not in done:
-                results.append(run(args.features, args.out / "data", args.scratch or args.out, fusion, seed))
+                scratch = args.scratch or args.out
+                results.append(run(args.features, args.out / "data", scratch, fusion, seed, args.context_features))
                 with log.open("a") as file:
                     file.write(json.dumps(results[-1]) + "\n")
     print(table(results))

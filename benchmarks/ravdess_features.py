@@ -26,7 +26,8 @@ from emobraid.data.preparer import Progress
 from emobraid.evaluation.sealed import evaluate
 from emobraid.fusion import FUSIONS
 from emobraid.recipes import load_recipe
-from emobraid.training.run import BEST, train
+from emobraid.training.run import train
+from emobraid.training.run_folder import BEST
 
 # the baselines of the same folds: logistic regression on each part, on both concatenated
 FLOORS = {"audio": 58.4, "video": 56.8, "early-fusion logistic regression": 75.2}

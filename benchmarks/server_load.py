@@ -1,6 +1,6 @@
 """The HTTP API under load: a flood of clients, a huge upload, slow sockets. Starts `emobraid serve` by itself.
 
-    python benchmarks/server_load.py --model_path checkpoints/best_model --clients 128 --seconds 20
+python benchmarks/server_load.py --model_path checkpoints/best_model --clients 128 --seconds 20
 """
 
 import argparse
@@ -19,7 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-SENTENCES = ["I am so glad", "this is the worst day of my life and I do not know what to do about it", "well", "no way!"]
+SENTENCES = [
+    "I am so glad",
+    "this is the worst day of my life and I do not know what to do about it",
+    "well",
+    "no way!",
+]
 
 
 @contextmanager
@@ -77,8 +82,13 @@ def watched(port: int, name: str) -> Iterator[None]:
 
 def pulse(port: int) -> None:
     """What the probe does until it is told to stop."""
-    stopped, taken = threading.Event(), []
-    threading.Thread(target=lambda: (sys.stdin.readline(), stopped.set()), daemon=True).start()
+    stopped, taken = threading.Event(), list[float]()
+
+    def wait() -> None:
+        sys.stdin.readline()
+        stopped.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     while not stopped.wait(0.1):
         started = time.perf_counter()
         status, _ = ask(port, "GET", "/livez")

@@ -216,7 +216,7 @@ def test_printing_settings_writes_nothing(command, tmp_path, monkeypatch):
         (["train", "--learning_rate"], "Missing value for argument '--learning-rate'"),
         (["train", "--encoder_dim", "9"], "encoder_dim Input should be a multiple of 8"),
         (["train", "--fusion_hidden_size", "9", "--fusion_heads", "2"], "must be a multiple of fusion_heads"),
-        (["train", "--modalities", "text", "text"], "modalities must be one or more of text, audio, video, each once"),
+        (["train", "--modalities", "text", "text"], "one or more of text, audio, video, motion, each once"),
         (["train", "--labels", "sad"], "a label space needs at least two classes, got ['sad']"),
         (["train", "--text_model_name", "roberta-base"], "text_model_name needs --text_encoder pretrained"),
         (["train", "--audio_sample_rate", "8000"], "audio_sample_rate must be 16000"),

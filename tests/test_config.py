@@ -115,7 +115,7 @@ def test_a_value_out_of_range_is_refused_by_its_path(section, name, value):
     ("settings", "message"),
     [
         ({"modalities": []}, "modalities must be one or more of text, audio, video"),
-        ({"modalities": ["text", "text"]}, "modalities must be one or more of text, audio, video, each once"),
+        ({"modalities": ["text", "text"]}, "modalities must be one or more of text, audio, video, motion, each once"),
         ({"fusion_hidden_size": 10}, "fusion_hidden_size must be a multiple of fusion_heads"),
         ({"audio_sample_rate": 8000}, "audio_sample_rate must be 16000"),
         ({"labels": ["happy"]}, "at least two classes"),

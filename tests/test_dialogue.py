@@ -101,7 +101,7 @@ def test_what_is_never_said_is_recognised(phrase):
 @pytest.mark.parametrize("said", ["My boss shouted at me", "ok", "", "bye", "what should I do?", "hello"])
 def test_the_same_words_ten_times_never_get_the_same_sentence_twice(emotion, said):
     conversation = Conversation(None, seed=7)
-    texts = [conversation.answer(said, reading(emotion)).reply.text for _ in range(40)]
+    texts = [conversation.answer(said, reading(emotion)).reply.text for _ in range(24)]
     for i in range(len(texts) - 9):
         ten = texts[i : i + 10]
         assert len(set(ten)) == 10
@@ -109,11 +109,11 @@ def test_the_same_words_ten_times_never_get_the_same_sentence_twice(emotion, sai
         assert len(set(sentences)) == len(sentences)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_long_conversation_repeats_no_pattern_within_ten_turns(seed):
     rng = random.Random(seed)
     conversation = Conversation(None, seed=seed)
-    texts = [conversation.answer(rng.choice(SENTENCES), at_random(rng)).reply.text for _ in range(200)]
+    texts = [conversation.answer(rng.choice(SENTENCES), at_random(rng)).reply.text for _ in range(120)]
     repertoire = load()
     lines = [x for s in repertoire.strategies.values() for slot in s.lines.values() for x in slot]
     lines += [x for slot in repertoire.general.values() for x in slot]

@@ -118,7 +118,7 @@ def trickles(handler, request):
 
 
 def quick(url, **settings):
-    return Llm(url, "tiny", **{"first_token": 0.6, "stall": 0.6, "fallback": BuiltIn(seed=0), **settings})
+    return Llm(url, "tiny", **{"first_token": 1.2, "stall": 1.2, "fallback": BuiltIn(seed=0), **settings})
 
 
 def test_a_model_answers_sentence_by_sentence():

@@ -20,7 +20,7 @@ TEXT = {d.relative_to(ROOT).as_posix(): d.read_text(encoding="utf-8") for d in D
 def test_every_flag_that_a_document_names_exists(document: str) -> None:
     known = {n for spec, _ in cli.COMMANDS.values() for n in cli._flag_names(spec)} | {"help", "debug", "version"}
     # flags of other programs in the documents
-    known |= {"no-deps", "seeds", "kills", "fusions", "folds", "depth", "models", "rounds"}
+    known |= {"no-deps", "profile", "seeds", "kills", "fusions", "folds", "depth", "models", "rounds"}
     named = set(re.findall(r"(?<![\w-])--([a-z][\w-]*)", TEXT[document]))
     assert named <= known, f"unknown flags: {named - known}"
 
@@ -78,4 +78,4 @@ def test_the_limits_in_the_documents_are_the_ones_in_force() -> None:
         f"| {ModelConfig().video_max_frames} |",
     ):
         assert shown in table
-    assert set(MODALITIES) == {"text", "audio", "video"}
+    assert set(MODALITIES) == {*ModelConfig().modalities, "motion"}

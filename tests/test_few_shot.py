@@ -480,12 +480,14 @@ def test_up_to_the_choice_nothing_of_the_test_split_is_needed(study, corpus, tmp
         (("--modalities", "audio"), "a base of one modality cannot be trained without labels; give --base_model"),
         (("--label_kind", "multi"), "few-shot episodes draw utterances of one class each"),
         (("--shots", "5", "5"), "shots must be one or more, each once"),
+        (("--logit_weight", "2"), "settings of distillation need --mode distillation"),
     ],
 )
 def test_what_cannot_be_is_one_line(corpus, tmp_path, capsys, more, message):
     assert command(corpus, tmp_path / "out", *more) == 2
     told = capsys.readouterr().err.strip().splitlines()
     assert message in told[-1]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_base_that_is_there_keeps_its_own_settings(study, corpus, tmp_path, capsys):

@@ -434,11 +434,12 @@ def test_a_model_of_words_voice_and_motion_is_trained_and_scored(made, tmp_path,
         "train: 3 rows 'fru' left out: frustration is none of the common seven",
         "train: 1 rows 'xxx' left out: the annotators did not agree",
         "val: 2 lines of transcriptions have no time and are not read",
-        "train: 9 utterances; motion missing in 5 (the speaker wears no markers 5)",
+        "train: 8 utterances; motion missing in 5 (the speaker wears no markers 5)",
         "val: 4 utterances; audio missing in 1 (no such file 1); motion missing in 2 (the speaker wears no markers 2)",
     ]
     metrics = evaluate(tmp_path / "run" / "best_model", settings.data, tmp_path / "out", Onlooker())
-    assert metrics["protocol"]["rows_left_out"] == 1
+    read = metrics["run"]["protocol"]["labels"]["exc"]
+    assert (read["rows"], read["read_as"]) == (1, "happy")
     with pytest.raises(
         ValueError, match="trained in the fold session5, and has seen the test of session1: give --fold"
     ):
@@ -527,3 +528,9 @@ def test_the_doctor_goes_on_where_one_file_is_broken(release, capsys):
     assert len(told["duplicates"]["places"]) == 3
     assert "Session4/dialog/EmoEvaluation: no such folder" in told["folders"]["places"][0]
     assert told["words in other sessions"]["places"] == ["Ses02M_script01_1_M000", "Ses03M_script01_1_M000"]
+
+
+def test_the_doctor_knows_the_release_by_its_folders(release):
+    found = audit(DataConfig(data_root=release.parent), ModelConfig())
+    assert found.dataset == "iemocap"
+    assert found.finding("turns").numbers["dialogues"] == 5

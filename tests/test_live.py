@@ -90,7 +90,9 @@ def test_entropy_is_zero_for_certainty_and_one_for_no_idea():
     assert entropy({"a": 0.5, "b": 0.5, "c": 0.0, "d": 0.0}) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("confidence", "uncertainty", "sure"), [(0.44, 0.2, False), (0.45, 0.85, True), (0.9, 0.86, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("confidence", "uncertainty", "sure"), [(0.44, 0.2, False), (0.45, 0.85, True), (0.9, 0.86, False)]
+)
 def test_a_reading_is_sure_only_when_confident_and_not_spread(confidence, uncertainty, sure):
     assert is_sure(confidence, uncertainty) is sure
 
@@ -139,7 +141,9 @@ def test_a_running_picture_reads_as_the_same_frames_do_in_one_go(recognizer, fra
 def test_running_words_read_as_predict_does(recognizer):
     live = Live(recognizer)
     live.say("I am so glad", 0.0)
-    assert live.read(1.0).probabilities == pytest.approx(recognizer.predict(text="I am so glad").probabilities, abs=1e-5)
+    assert live.read(1.0).probabilities == pytest.approx(
+        recognizer.predict(text="I am so glad").probabilities, abs=1e-5
+    )
 
 
 def test_running_sound_reads_as_predict_does(recognizer):

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+from rich.console import Console
 
 from corpora import Onlooker, run
 from emobraid.cli import main
@@ -359,7 +360,7 @@ def test_a_model_with_fewer_classes_is_scored_on_what_it_can_say_and_the_report_
     lost = next(e for e in truth if e not in kept)
     note = f"{truth.count(lost)} rows {lost!r} left out: the model has no class for {lost}"
     assert note in written["notes"]
-    report.print_report(metrics, report.Console())
+    report.print_report(metrics, Console())
     assert "left out: the model has no" in capsys.readouterr().out
 
 

@@ -142,6 +142,19 @@ def test_alignment_averages_over_words_and_pauses_as_worked_by_hand(root):
     assert bare.cells["audio"].load().tolist() == [[0.5, 5]]
 
 
+def test_the_features_of_segments_before_can_be_read_with_each_in_order_of_time(root):
+    features(root)
+    read = opened(root, **MULTI, **PUBLISHED, context_features=2).split("train")
+    # the means of 0 to 2 s and of 2 to 4 s, which come before 4 to 6 s in the video, not in the file
+    assert read[2].cells["audio"].load().tolist() == [
+        [pytest.approx(3.5 / 3), pytest.approx(40 / 3), 1],
+        [4, 40, 1],
+        [8, 80, 0],
+        [10, 100, 0],
+    ]
+    assert read[3].cells["audio"].load().tolist() == [[0.5, 5, 0]]  # the first of another video
+
+
 def test_without_alignment_every_row_is_there(root):
     features(root)
     data = {"alignment": "none"}
@@ -460,6 +473,12 @@ def test_its_words_come_with_those_before_in_the_video_by_number(tmp_path):
     root = pickled(tmp_path / "m", id=["abc$_$10", "abc$_$9"])
     read = opened(root, modalities=("text",), labels=SENTIMENTS, context_turns=3).split("train")
     assert [(s.cells["text"], s.context) for s in read] == [("word 0", (("", "word 1"),)), ("word 1", ())]
+    voice = {"modalities": ("audio",), "audio_encoder": "features", "context_features": 3}
+    read = opened(root, labels=SENTIMENTS, **voice).split("train")
+    assert [s.cells["audio"].load().tolist() for s in read] == [
+        [[9, 10, 1], [0, 1, 0], [2, 3, 0]],
+        [[8, 9, 0], [10, 11, 0]],
+    ]
 
 
 def test_pickles_tell_sentiment_only(tmp_path):

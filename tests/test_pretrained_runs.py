@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from corpora import LABELS, Onlooker, as_flags, clip_config, clip_corpus, results, run
 from emobraid import checkpoint, cli, encoders
-from emobraid.config import MODALITIES
+from emobraid.config import USUAL as MODALITIES
 from emobraid.data import preparer as preparer_module
 from emobraid.data.corpus import Sample
 from emobraid.data.layouts import open_corpus

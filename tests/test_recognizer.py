@@ -258,7 +258,7 @@ def test_reading_all_subsets_side_by_side_is_reading_each_on_its_own(recognizer)
     prepared = {"text": encoders["text"].prepare(WORDS), "audio": encoders["audio"].prepare(samples)}
     inputs = {m: Input(prepared.get(m, encoders[m].absent())) for m in MODALITIES}
     encoded = {m: recognizer.encode(m, x.tensor) for m, x in inputs.items()}
-    by_subset, _ = recognizer._by_subset(encoded, ("text", "audio"))
+    [(by_subset, _)] = recognizer._by_subset(encoded)
     assert set(by_subset) == {frozenset(), *map(frozenset, (["text"], ["audio"], ["text", "audio"]))}
     for subset, found in by_subset.items():
         temperature = TEMPERATURES.get("+".join(m for m in MODALITIES if m in subset), 1.0)

@@ -74,7 +74,9 @@ def test_the_api_gives_the_same_reading_as_predict(shared, recognizer, clips, gi
         fields = {name: (None, value) for name, value in text.items()}  # so that text alone is a form of parts as well
         answer = shared.post("/v1/predict", files={**fields, **{m: (f"{m}.bin", f) for m, f in files.items()}})
     else:
-        answer = shared.post("/v1/predict", json={**text, **{m: base64.b64encode(f).decode() for m, f in files.items()}})
+        answer = shared.post(
+            "/v1/predict", json={**text, **{m: base64.b64encode(f).decode() for m, f in files.items()}}
+        )
     assert answer.status_code == 200
     expected = recognizer.predict(**text, **{m: clips[m] for m in files})
     assert answer.json()["emotion"] == expected.emotion
@@ -184,7 +186,11 @@ BROKEN_FORMS = {
     "no name": ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\na\r\n--x--\r\n", 400),
     "a thousand parts": ("multipart/form-data; boundary=x", PART * 1000 + b"--x--\r\n", 400),
     "the same field twice": ("multipart/form-data; boundary=x", PART * 2 + b"--x--\r\n", 422),
-    "sound without a file name": ("multipart/form-data; boundary=x", PART.replace(b"text", b"audio") + b"--x--\r\n", 422),
+    "sound without a file name": (
+        "multipart/form-data; boundary=x",
+        PART.replace(b"text", b"audio") + b"--x--\r\n",
+        422,
+    ),
     "rubbish": ("multipart/form-data; boundary=x", bytes(range(256)) * 20, 400),
     "never ends": ("multipart/form-data; boundary=x", PART[:-2], (400, 422)),
     "text/plain": ("text/plain", b"hello", 415),

@@ -20,7 +20,8 @@ from emobraid.training import trainer as training
 from emobraid.training.card import base_facts
 from emobraid.training.objectives import Classification, alignment, class_weights, weighted_losses
 from emobraid.training.optimization import optimizer_for, schedule
-from emobraid.training.run import _only_trainer, objective_weights
+from emobraid.training.run import objective_weights
+from emobraid.training.run_folder import only_trainer
 from emobraid.training.signals import StopRequests
 from emobraid.training.trainer import NonFiniteLoss
 
@@ -319,7 +320,7 @@ def test_a_second_trainer_is_refused_and_told_who_is_there(tmp_path, corpus):
     folder = tmp_path / "run"
     folder.mkdir()
     with (
-        _only_trainer(folder),
+        only_trainer(folder),
         pytest.raises(ValueError, match=r'run is in use by another training: {"pid": \d+, "since": '),
     ):
         run(feature_config(corpus), folder)
@@ -331,7 +332,7 @@ def test_a_second_trainer_that_would_overwrite_takes_nothing_away(tmp_path, corp
     folder = tmp_path / "run"
     run(feature_config(corpus, num_epochs=1), folder)
     before = results(folder)
-    with _only_trainer(folder), pytest.raises(ValueError, match="in use by another training"):
+    with only_trainer(folder), pytest.raises(ValueError, match="in use by another training"):
         run(feature_config(corpus, num_epochs=1), folder, overwrite=True)
     assert results(folder) == before
 

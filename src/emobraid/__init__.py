@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig
     from emobraid.data.corpus import Corpus
     from emobraid.data.few_shot import FewShotDataset
+    from emobraid.dialogue.conversation import Conversation
     from emobraid.emotions import Emotion, LabelSpace
     from emobraid.model import MultimodalEmotionModel
     from emobraid.prediction import Prediction
     from emobraid.recognizer import NothingToRead, Recognizer
     from emobraid.stream import Batch, Stream
+    from emobraid.training.distillation import KnowledgeDistillationModel
     from emobraid.training.few_shot import FewShotModel
 
 __version__ = version("emobraid")
@@ -21,29 +23,33 @@ __version__ = version("emobraid")
 _HOMES = {
     "Batch": "stream",
     "Config": "config",
+    "Conversation": "dialogue.conversation",
     "Corpus": "data.corpus",
-    "DataConfig": "config",
+    "DataConfig": "config.data",
     "Emotion": "emotions",
     "FewShotDataset": "data.few_shot",
     "FewShotModel": "training.few_shot",
+    "KnowledgeDistillationModel": "training.distillation",
     "LabelSpace": "emotions",
-    "ModelConfig": "config",
+    "ModelConfig": "config.model",
     "MultimodalEmotionModel": "model",
     "NothingToRead": "recognizer",
     "Prediction": "prediction",
     "Recognizer": "recognizer",
     "Stream": "stream",
-    "TrainingConfig": "config",
+    "TrainingConfig": "config.training",
 }
 
 __all__ = [
     "Batch",
     "Config",
+    "Conversation",
     "Corpus",
     "DataConfig",
     "Emotion",
     "FewShotDataset",
     "FewShotModel",
+    "KnowledgeDistillationModel",
     "LabelSpace",
     "ModelConfig",
     "MultimodalEmotionModel",

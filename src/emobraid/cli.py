@@ -346,12 +346,14 @@ def train(args: Train) -> int:
         print(to_toml(config), end="")
         return 0
     from emobraid.training.display import TerminalReporter
-    from emobraid.training.run import BEST
     from emobraid.training.run import train as run
+    from emobraid.training.run_folder import BEST
 
     other = "" if args.data.dataset == "csv" else f" --dataset {args.data.dataset}"
     with TerminalReporter() as reporter:
         outcome = run(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+    if os.environ.get("RANK", "0") != "0":  # launched together with the process that speaks
+        return 0
     best = args.output_dir / BEST
     print(
         f"{best}: validation macro-F1 {outcome.best_macro_f1:.3f} at epoch {outcome.best_epoch + 1}; "
@@ -379,6 +381,8 @@ def _study(args: Train) -> int:
 def _few_shot(args: Train) -> int:
     from emobraid.training.few_shot_run import without_labels
 
+    if args.distillation != DistillationConfig():
+        raise ValueError("settings of distillation need --mode distillation")
     config = Config(model=args.model, training=args.training, data=args.data, few_shot=args.few_shot)
     config = config if args.few_shot.base_model else without_labels(config)
     if args.print_config:
@@ -525,7 +529,7 @@ def _doctor_corpus(args: Doctor) -> int:
         print(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
     else:
         show(found, Console())
-        if args.data.dataset == "csv":
+        if found.dataset == "csv":
             show_bad_rows(bad_rows(found), Console(), limit=args.rows)
     return 1 if found.broken else 0
 

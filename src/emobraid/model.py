@@ -60,9 +60,7 @@ class MultimodalEmotionModel(nn.Module):
             heads=config.fusion_heads,
             dropout=config.fusion_dropout,
         )
-        self.imagination = (
-            Imagination(config.modalities, width, config.fusion_dropout) if config.fill_missing else None
-        )
+        self.imagination = Imagination(config.modalities, width, config.fusion_dropout) if config.fill_missing else None
         self.affect = AffectHead(width, len(config.affect), config.fusion_dropout) if config.affect else None
 
     def by_modality(self) -> dict[str, Encoder]:

@@ -17,7 +17,8 @@ from emobraid.data.shelf import Input
 from emobraid.media import SAMPLE_RATE, MediaBytes, MediaError, MediaReader, evenly, shown
 from emobraid.recognizer import Prediction, Recognizer, told, unheard
 
-SOUND_BLOCK, FACE_BLOCK = 240.0, 60.0  # seconds decoded at once; 15 MB of samples, and 7 MB of small faces
+SOUND_BLOCK, FACE_BLOCK = 240.0, 20.0  # seconds decoded at once: 15 MB of samples, 2 MB of small faces
+NOBODY = "no face"
 SLIVER = 0.1  # of a step: a rest that is shorter belongs to the last window
 BATCH = 16  # windows that are encoded together
 
@@ -50,7 +51,7 @@ class Plan:
             raise ValueError(f"step must be at least 0.1 s and fps 0.25 to 30, got {self.step:g} and {self.fps:g}")
 
     def windows(self, seconds: float) -> list[tuple[float, float]]:
-        """Start and end of every window; the last one ends with the recording, so it may be shorter, or a bit longer."""
+        """Start and end of every window; the last one ends with the recording, and may be shorter, or a bit longer."""
         count = 1 + max(0, math.ceil((seconds - self.window) / self.step - SLIVER))
         ends = [i * self.step + self.window for i in range(count - 1)] + [seconds]
         return [(i * self.step, end) for i, end in enumerate(ends)]
@@ -193,7 +194,8 @@ class Face(Track):
         most, size = math.ceil(self.fps * (end - start)), self.encoder.crop
         faces = self.reader.faces(self.source, max_frames=most, size=size, start=start, end=end)
         self.crops, self.times = faces.crops, faces.times + start  # (T, S, S, 3), (T,)
-        return "" if len(self.times) else faces.note
+        # that nobody is in a block of film is no other reason than that nobody is in four seconds of it
+        return "" if len(self.times) or faces.note.startswith(NOBODY) else faces.note
 
     def clear(self) -> None:
         self.crops, self.times = np.empty((0, 1, 1, 3), np.uint8), np.empty(0, np.float32)
@@ -203,4 +205,4 @@ class Face(Track):
             return self.crops, self.note
         inside = np.flatnonzero((self.times >= start - 1e-3) & (self.times < end))
         crops = self.crops[inside[evenly(self.times[inside], self.most)]]
-        return crops, "" if len(crops) else "no face"
+        return crops, "" if len(crops) else NOBODY

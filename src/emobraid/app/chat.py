@@ -39,6 +39,7 @@ def add_chat(app: FastAPI, service: Service) -> None:
     )
     async def chat(request: Request) -> Response:
         readings = service.ready()
+        readings.refuse_when_full()
         ask = await asked(request, ChatRequest, service.settings)
         if not ask.text.strip():
             raise Refusal(422, "text: nothing was said")
@@ -46,8 +47,7 @@ def add_chat(app: FastAPI, service: Service) -> None:
         talk = Talk(readings, session, ask, talkers, request.state.request_id)
         seconds = service.settings.request_seconds
         if ask.stream:
-            with readings.place():
-                pass  # refused here, as long as there is a status to say it with
+            readings.refuse_when_full()  # as long as there is a status to say it with
             response: Response = StreamingResponse(talk.events(seconds), media_type="text/event-stream")
         else:
             with readings.place():

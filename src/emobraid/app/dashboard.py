@@ -39,7 +39,7 @@ def headline(shown: Shown) -> str:
     """The guess, how sure it is, and the one line that a screen reader is told when it changes."""
     fused = shown.fused
     if fused is None:
-        return _headline("nothing to read yet", "e-other", "Turn on the camera or the microphone, or write something.")
+        return _headline("nothing yet", "e-other", "Turn on camera or microphone, or write.")
     name = escape(fused.emotion)
     label, kind = (name, tint(fused.emotion)) if fused.sure else ("not sure", "e-other")
     from_what = {"live": "", "paused": " · paused"}.get(shown.source, f" · from {escape(shown.source)}")

@@ -32,10 +32,7 @@ def body_of(kind: type[PredictRequest]) -> dict[str, Any]:
     form = {**schema, "properties": {**schema["properties"], **files}}
     named = {f"example {i}": {"value": one} for i, one in enumerate(examples, 1)}
     content = {
-        "application/json": {
-            "schema": schema,
-            "examples": {f"example {i}": {"value": e} for i, e in enumerate(examples, 1)},
-        },
+        "application/json": {"schema": schema, "examples": named},
         "multipart/form-data": {"schema": form},
     }
     return {"requestBody": {"required": True, "content": content}}

@@ -1,5 +1,6 @@
 """What stands still on the page: masthead, notice, the camera's frame, the foot. None of it holds what a user wrote."""
 
+import functools
 from html import escape
 from importlib import resources
 
@@ -48,6 +49,7 @@ watch("value", () => {
 REST = "() => { window.dispatchEvent(new Event('emobraid-rest')); return []; }"
 
 
+@functools.cache
 def text_of(name: str) -> str:
     return (resources.files("emobraid") / "app" / name).read_text(encoding="utf-8")
 

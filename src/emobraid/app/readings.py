@@ -52,11 +52,15 @@ class Readings:
         self.reader.close()
         self.batcher.close()
 
+    def refuse_when_full(self) -> None:
+        """A Refusal when all places are taken: said before a body is read, it costs little."""
+        if self.under_way >= self.settings.queue:
+            raise Refusal(503, "the server is busy; try again in a moment", retry_after=1)
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """One of the places for requests under way; a Refusal when all are taken."""
-        if self.under_way >= self.settings.queue:
-            raise Refusal(503, "the server is busy; try again in a moment", retry_after=1)
+        self.refuse_when_full()
         self.under_way += 1
         try:
             yield

@@ -101,6 +101,7 @@ def add_predict(app: FastAPI, service: Service) -> None:
     )
     async def predict(request: Request) -> JSONResponse:
         readings = service.ready()
+        readings.refuse_when_full()
         ask = await asked(request, PredictRequest, service.settings)
         with readings.place():
             work = readings.read(ask.text, media(ask), sound=ask.sound)

@@ -23,6 +23,9 @@ from emobraid.recognizer import Recognizer
 
 TOKEN = "EMOBRAID_TOKEN"  # noqa: S105  the name of a variable
 LARGEST_MESSAGE = 16 << 20  # bytes of a WebSocket message: a picture of 12 megapixels, well compressed
+#: seconds after which the model's thread must hand over to the one that answers, which may wait that long after each of
+#: its system calls; Python's own is 0.005
+SWITCH = 0.001
 PINGS = 20.0  # seconds between pings, and until an unanswered one ends a WebSocket
 
 
@@ -106,6 +109,7 @@ def run(app: FastAPI, settings: ServerSettings, sock: socket.socket) -> int:
     service.on_failure = stop
     former = signal.signal(signal.SIGTERM, _pass)  # uvicorn raises the signal again when all is done
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    sys.setswitchinterval(SWITCH)
     try:
         server.run(sockets=[sock])
     finally:

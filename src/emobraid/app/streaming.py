@@ -143,7 +143,8 @@ class LiveStream:
         except MediaError as error:
             await self.socket.send_json({"type": "error", "error": str(error)})
             return
-        await self._in_thread(self.live.show, crop, now)
+        # the time at which it is there to be read: the first picture waits for a decoder to start
+        await self._in_thread(self.live.show, crop, time.monotonic())
         self.news = True
 
     def _face(self, picture: MediaBytes) -> np.ndarray | None:

@@ -5,13 +5,14 @@ Three tables, or one `data.csv` whose column `split` says where a row belongs.
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emobraid.config import ModelConfig
+from emobraid.data.context import by_dialogue
 from emobraid.data.corpus import SPLITS, Cell, OwnLabel, Sample
 from emobraid.data.features import FeatureCell
-from emobraid.data.mocap import MotionCell, motion_cell
+from emobraid.data.mocap import motion_cell
 from emobraid.data.row_targets import RowTargets, clipped, read_targets, split_of, stretch_of
 from emobraid.data.turns import Turn, before
 from emobraid.emotions import LabelSpace
@@ -64,7 +65,8 @@ def read_rows(
 ) -> Iterator[Sample]:
     """Every row of a table (or those of the split `only`), with its label or without; ValueError names the file, the
     line and what is wrong there."""
-    for row in _rows(path, config, allow_outside, labelled=labelled, only=only):
+    rows = _rows(path, config, allow_outside, labelled=labelled, only=only)
+    for row in _in_dialogues(path, rows, config.context_features):
         if isinstance(row, BadRow):
             raise ValueError(f"{path} line {row.line}: {row.reason}")
         yield row
@@ -74,7 +76,7 @@ def read_unlabelled(
     path: Path, config: ModelConfig, *, allow_outside: Path | None = None
 ) -> Iterator["Sample | BadRow"]:
     """Every row of a table to be predicted, in order; labels are not needed, and a bad row does not stop the others."""
-    yield from _rows(path, config, allow_outside, labelled=False)
+    yield from _in_dialogues(path, _rows(path, config, allow_outside, labelled=False), config.context_features)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +133,28 @@ def _rows(
         )
 
 
+def _in_dialogues(path: Path, rows: Iterator[Sample | BadRow], count: int) -> Iterator[Sample | BadRow]:
+    """The rows with the features of `count` utterances before each in its dialogue."""
+    if not count:
+        yield from rows
+        return
+    read, told = list(rows), dict(records(path))
+    if missing := [c for c in ("dialogue", "turn") if c not in next(iter(told.values()))]:
+        raise ValueError(f"{path}: context_features needs columns dialogue and turn; missing {', '.join(missing)}")
+    places = {
+        n: (d, _turn(path, n, row["turn"])) if (d := row["dialogue"]) else (f"line {n}", 0.0) for n, row in told.items()
+    }
+    found = by_dialogue({s.line: s.cells for s in read if isinstance(s, Sample)}, places, count)
+    yield from (replace(s, cells=found[s.line]) if isinstance(s, Sample) else s for s in read)
+
+
+def _turn(path: Path, line: int, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"{path} line {line}: turn {value!r} is not a number") from None
+
+
 def _split_of(path: Path, line: int, row: Mapping[str, str]) -> str:
     try:
         return split_of(row)
@@ -147,10 +171,7 @@ def dialogues(path: Path, first: Mapping[str, str], only: str = "") -> dict[str,
     for line, row in records(path):
         if not row["dialogue"] or (only and _split_of(path, line, row) != only):
             continue
-        try:
-            turn = float(row["turn"])
-        except ValueError:
-            raise ValueError(f"{path} line {line}: turn {row['turn']!r} is not a number") from None
+        turn = _turn(path, line, row["turn"])
         turns.setdefault(row["dialogue"], []).append(Turn(turn, line, row.get("speaker", ""), row["text"][:TEXT_LIMIT]))
     return {name: sorted(rows) for name, rows in turns.items()}
 
@@ -203,12 +224,8 @@ def parse_cell(modality: str, value: str, config: ModelConfig, folder: Path, all
     published = getattr(config, f"{modality}_encoder") == "features"
     if modality == "text" and not published:
         return value[:TEXT_LIMIT]
-    if modality == "motion" and not published:
-        motion = motion_cell(value)
-        if isinstance(motion, MotionCell):
-            return MotionCell((confine(value, folder, allow_outside),))
     if published or modality == "motion":
-        cell = FeatureCell.parse(value)
+        cell = motion_cell(value) if modality == "motion" else FeatureCell.parse(value)
         return cell.at(confine(cell.path, folder, allow_outside))
     return confine(value, folder, allow_outside)
 

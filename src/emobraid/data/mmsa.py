@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from emobraid.config import ModelConfig
+from emobraid.data.context import in_context
 from emobraid.data.corpus import Cell, OwnLabel, Sample
 from emobraid.data.csv import TEXT_LIMIT
 from emobraid.data.features import ArrayCell
@@ -24,6 +25,7 @@ from emobraid.data.turns import Turn, before
 
 PICKLES = {"words": "aligned_50.pkl", "none": "unaligned_50.pkl"}
 OWN_NAMES = {"train": "train", "val": "valid", "test": "test"}
+Videos = Sequence[Sequence[int]]  # the rows of each video, in their order
 ARRAYS = {"text": "text", "audio": "audio", "video": "vision"}
 
 
@@ -61,7 +63,9 @@ class MmsaRows:
         ratings = self._ratings(split)
         asked = self._reading().asked(ratings) if labelled else [Asked()] * len(ratings)
         ids = [str(name) for name in rows["id"]]
-        context = self._context(ids, rows)
+        videos = _videos(ids)
+        cells = self._cells(split, videos)
+        context = self._context(videos, rows)
         return [
             Sample(
                 id=name,
@@ -69,7 +73,7 @@ class MmsaRows:
                 line=row,
                 group=name.partition("$_$")[0],
                 context=context.get(row, ()),
-                cells={m: self._cell(split, m, row) for m in self.config.modalities},
+                cells=cells[row],
                 sound_from_video=False,
                 label=asked[row].label,
                 spread=asked[row].spread,
@@ -98,17 +102,22 @@ class MmsaRows:
     def _ratings(self, split: str) -> list[Rating]:
         return [Rating(float(x)).clamped() for x in self._split(split)["regression_labels"]]
 
-    def _context(self, ids: Sequence[str], rows: Mapping[str, Any]) -> dict[int, tuple[tuple[str, str], ...]]:
-        """What was said before each row in its video, by the numbers in the ids."""
-        videos: dict[str, list[Turn]] = {}
-        if not self.config.context_turns:
+    def _context(self, videos: Videos, rows: Mapping[str, Any]) -> dict[int, tuple[tuple[str, str], ...]]:
+        """What was said before each row in its video."""
+        if not (count := self.config.context_turns) or "raw_text" not in rows:
             return {}
-        for row, name in enumerate(ids):
-            video, _, number = name.partition("$_$")
-            place = float(number) if number.isascii() and number.isdecimal() else float(row)
-            videos.setdefault(video, []).append(Turn(place, row, "", str(rows["raw_text"][row])[:TEXT_LIMIT]))
-        ordered = [sorted(turns) for turns in videos.values()]
-        return {t.line: before(turns, t.line, self.config.context_turns) for turns in ordered for t in turns}
+        said = [[Turn(i, row, "", str(rows["raw_text"][row])[:TEXT_LIMIT]) for i, row in enumerate(v)] for v in videos]
+        return {turn.line: before(turns, turn.line, count) for turns in said for turn in turns}
+
+    def _cells(self, split: str, videos: Videos) -> dict[int, dict[str, Cell]]:
+        """What each row names, with the features before it in its video if these are asked for."""
+        found: dict[int, dict[str, Cell]] = {}
+        for video in videos:
+            own: list[dict[str, Cell]] = [
+                {m: self._cell(split, m, row) for m in self.config.modalities} for row in video
+            ]
+            found |= zip(video, in_context(own, self.config.context_features), strict=True)
+        return found
 
     def _cell(self, split: str, modality: str, row: int) -> Cell:
         rows = self._split(split)
@@ -120,6 +129,16 @@ class MmsaRows:
         if name not in rows:
             raise ValueError(f"{self.path}: no {name!r} in it; take {modality} out of --modalities")
         return PickledCell(self.path, OWN_NAMES[split], name, row, _length(rows, name, row))
+
+
+def _videos(ids: Sequence[str]) -> Videos:
+    """The rows of each video, by the numbers in their ids."""
+    videos: dict[str, list[tuple[float, int]]] = {}
+    for row, name in enumerate(ids):
+        video, _, number = name.partition("$_$")
+        place = float(number) if number.isascii() and number.isdecimal() else float(row)
+        videos.setdefault(video, []).append((place, row))
+    return [[row for _, row in sorted(places)] for places in videos.values()]
 
 
 def _length(rows: Mapping[str, Any], name: str, row: int) -> int | None:

@@ -8,7 +8,7 @@ Shapes: F frames as recorded (120 a second), T frames at RATE, W values a frame.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,14 @@ class MotionCell(ArrayCell):
     end: float | None = None
     nothing = "no marker was seen"
 
+    @property
+    def path(self) -> Path:
+        """The file that a message names."""
+        return next(file for file in self.files if file is not None)
+
+    def at(self, path: Path) -> "MotionCell":
+        return replace(self, files=(path,))
+
     def load(self) -> np.ndarray:
         """(T, W) at RATE, NaN where a marker was not seen or its file is missing; ValueError names what is wrong."""
         read = [None if file is None else recorded(file, self.start, self.end) for file in self.files]
@@ -43,7 +51,7 @@ class MotionCell(ArrayCell):
             return np.empty((0, sum(self._widths(read))), np.float32)
         first, last = float(min(stamps)), float(max(stamps))
         if last - first > LONGEST:
-            raise ValueError(f"{self._name()}: {last - first:.0f} s of motion, the limit is {LONGEST:.0f} s")
+            raise ValueError(f"{self.path}: {last - first:.0f} s of motion, the limit is {LONGEST:.0f} s")
         steps = int((last - first) * RATE) + 1
         return np.concatenate(
             [
@@ -57,11 +65,8 @@ class MotionCell(ArrayCell):
         usual = list(PARTS.values())
         return [usual[i] if part is None else part[1].shape[1] for i, part in enumerate(read)]
 
-    def _name(self) -> str:
-        return str(next(file for file in self.files if file is not None))
 
-
-def motion_cell(value: str) -> ArrayCell:
+def motion_cell(value: str) -> FeatureCell | MotionCell:
     """What a table's motion cell names: an array file (`f.npz#motion[3]`), or a recording as text."""
     return FeatureCell.parse(value) if value.partition("#")[0].endswith(SUFFIXES) else MotionCell((Path(value),))
 

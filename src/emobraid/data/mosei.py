@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from emobraid.config import DataConfig, ModelConfig
+from emobraid.data.context import in_context
 from emobraid.data.corpus import Cell, Clip, OwnLabel, Rows, Sample
 from emobraid.data.csv import TEXT_LIMIT, confine
 from emobraid.data.folds import Folds, find, random_folds, read_folds
@@ -131,6 +132,11 @@ class MoseiRows:
         found = sources.video(video)
         texts = [found.text(s)[:TEXT_LIMIT] for s in segments]
         turns = [Turn(i, s.place, "", text) for i, (s, text) in enumerate(zip(segments, texts, strict=True))]
+        cells: list[dict[str, Cell]] = [
+            {m: self._cell(found, m, s, text) for m in self.config.modalities}
+            for s, text in zip(segments, texts, strict=True)
+        ]
+        cells = in_context(cells, self.config.context_features)
         return [
             Sample(
                 id=segment.name,
@@ -138,14 +144,14 @@ class MoseiRows:
                 line=segment.place,
                 group=video,
                 context=before(turns, segment.place, self.config.context_turns),
-                cells={m: self._cell(found, m, segment, text) for m in self.config.modalities},
+                cells=own,
                 sound_from_video=False,
                 label=label,
                 spread=spread,
                 affect=segment.rating.clamped().affect,
                 absent={m: found.absent(m) for m in self.config.modalities},
             )
-            for segment, text, (label, spread) in zip(segments, texts, asked, strict=True)
+            for segment, own, (label, spread) in zip(segments, cells, asked, strict=True)
         ]
 
     def _cell(self, found: Video, modality: str, segment: Segment, text: str) -> Cell:

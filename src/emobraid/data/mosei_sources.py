@@ -36,8 +36,8 @@ class Sources:
         if getattr(self.config, f"{modality}_encoder") == "features":
             return self.csds.get(self.published(modality))
         if modality == "text":
-            return self.files.folder(TRANSCRIPTS) or self.words
-        return (self.files.folder(SOUNDS) if modality == "audio" else None) or self.files.folder(VIDEOS)
+            return self.folders[TRANSCRIPTS] or self.words
+        return (self.folders[SOUNDS] if modality == "audio" else None) or self.folders[VIDEOS]
 
     def lacks(self, modality: str) -> str:
         """In words, what a modality would be read from."""
@@ -57,6 +57,11 @@ class Sources:
         asked = [m for m in self.config.modalities if getattr(self.config, f"{m}_encoder") == "features"]
         paths = {name: self.files.csd(FEATURES[name]) for name in map(self.published, asked)}
         return {name: open_csd(path) for name, path in paths.items() if path}
+
+    @cached_property
+    def folders(self) -> Mapping[str, Path | None]:
+        """The folders of the raw release."""
+        return {inside: self.files.folder(inside) for inside in (TRANSCRIPTS, SOUNDS, VIDEOS)}
 
     @cached_property
     def words(self) -> Csd | None:
@@ -87,7 +92,7 @@ class Video:
     @cached_property
     def lines(self) -> list[Line]:
         """Of the transcript; none when there is no such file."""
-        folder = self.sources.files.folder(TRANSCRIPTS)
+        folder = self.sources.folders[TRANSCRIPTS]
         path = folder / f"{self.video}.txt" if folder else None
         return read_transcript(path) if path and path.is_file() else []
 
@@ -115,10 +120,10 @@ class Video:
 
     def media(self, modality: str) -> Path | None:
         """The sound file, or the film, whose own sound serves as well."""
-        files, wav = self.sources.files, None
-        if modality == "audio" and (folder := files.folder(SOUNDS)):
+        folders, wav = self.sources.folders, None
+        if modality == "audio" and (folder := folders[SOUNDS]):
             wav = folder / f"{self.video}.wav"
-        film = folder / f"{self.video}.mp4" if (folder := files.folder(VIDEOS)) else None
+        film = folder / f"{self.video}.mp4" if (folder := folders[VIDEOS]) else None
         return next((path for path in (wav, film) if path and path.is_file()), None)
 
     def absent(self, modality: str) -> str:

@@ -66,6 +66,8 @@ class Shelf:
         """The name of an input; empty for what costs nothing to make again, or cannot be read."""
         cell = source(modality, sample)
         if isinstance(cell, MotionCell):
+            if not all(file.is_file() for file in cell.files if file):
+                return ""
             files = [self.hashes.of(file) if file else "" for file in cell.files]
             return key_of(*self._settings[modality], *files, f"{cell.start}:{cell.end}")
         if cell is None or isinstance(cell, ArrayCell | MediaBytes):

@@ -111,7 +111,7 @@ class Llm:
             pieces(self.url, request, self.api_key, timeout=self.timeout, first=self.first_token, stall=self.stall)
         ) as coming:
             for sentence in sentences(coming, hidden=system):
-                if is_crisis(sentence):
+                if is_crisis(sentence.replace("yourself", "myself")):
                     raise Broken("it wrote of a crisis")
                 length += len(sentence)
                 if length > self.longest:

@@ -15,10 +15,10 @@ HEADLINES: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 SEVERAL = (
     ("mean WAcc", "mean_wacc"),
-    ("macro AUROC", "macro_auroc"),
+    ("AUROC", "macro_auroc"),
     ("macro-F1", "macro_f1"),
     ("micro-F1", "micro_f1"),
-    ("exact match", "exact_match"),
+    ("exact", "exact_match"),
 )
 
 
@@ -75,8 +75,9 @@ def _class_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def _several_table(metrics: Mapping[str, Any]) -> Table:
-    keys = ("wacc", "f1", "constant_f1", "auroc", "precision", "recall", "threshold")
-    heads = ("WAcc", "F1", "F1 if always", "AUROC", "precision", "recall", "threshold")
+    # precision and recall are in metrics.json: the table has to fit a terminal
+    keys = ("wacc", "f1", "constant_f1", "auroc", "threshold")
+    heads = ("WAcc", "F1", "F1 if always", "AUROC", "threshold")
     table = _table("Per class", "class", *heads, "utterances")
     for name, row in metrics["all"]["per_class"].items():
         table.add_row(_safe(name), *(_number(row[k]) for k in keys), f"{row['support']:,}")

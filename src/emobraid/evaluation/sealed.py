@@ -84,8 +84,9 @@ def score_episodes(
     model_path: Path, config: Config, score: Callable[[PreparedSplit], dict[str, Any]], reporter: Reporter
 ) -> dict[str, Any]:
     """Open the test split of `config` for few-shot episodes and return what `score`, in which all is chosen, finds."""
-    model = checkpoint.load_trained(model_path).model
-    corpus = open_corpus(config.data, config.model)
+    trained = checkpoint.load_trained(model_path)
+    refuse_other_fold(trained.config.data, config.data)
+    model, corpus = trained.model, open_corpus(config.data, config.model)
     found = score(read_split(model.by_modality(), corpus.open_test(), config, "test", reporter))
     means = {
         f"{row['method']} {row['subset']} {row['shots']}": sum(row["macro_f1"]) / len(row["macro_f1"])

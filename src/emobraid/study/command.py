@@ -13,6 +13,12 @@ from emobraid.training.run import TrainingReporter
 ABLATION = "ablation"
 
 
+def refuse_multi_label(config: Config) -> None:
+    """ValueError: the tables and tests of a study are of exclusive classes."""
+    if config.model.label_kind != "exclusive":
+        raise ValueError("studies compare models of exclusive classes; label_kind multi has --mode standard to robust")
+
+
 def ablate(
     config: Config,
     study: StudyConfig,
@@ -24,6 +30,7 @@ def ablate(
     """All fusions, each also with a part switched off; the line that says where the table is."""
     if few_shot != FewShotConfig():
         raise ValueError("settings of few-shot learning need --mode few_shot or --mode all")
+    refuse_multi_label(config)
     if again:
         clear(folder)
     table, _ = ablation(config, folder, reporter, fusions=study.fusions, seeds=study.seeds, off=study.switch_off)
@@ -43,6 +50,7 @@ def suite(
     """The complete suite; the line that says where the summary is."""
     if study.fusions != StudyConfig().fusions or study.switch_off is not None:
         raise ValueError("--mode all compares all fusions whole; fusions and switch_off are for --mode ablation")
+    refuse_multi_label(config)
     if again:
         clear(folder)
     path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=few_shot).run(reporter)

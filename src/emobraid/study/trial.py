@@ -21,7 +21,8 @@ from emobraid.evaluation.predictions import Predictions
 from emobraid.evaluation.report import evaluate_predictions
 from emobraid.evaluation.sealed import Opened, enter, open_test
 from emobraid.stream import pad
-from emobraid.training.run import BEST, TrainingReporter, train
+from emobraid.training.run import TrainingReporter, train
+from emobraid.training.run_folder import BEST
 
 RESULT, READINGS = "result.json", "readings.npz"
 TIMED = 30  # utterances, each read alone, of which the median latency is told

@@ -22,6 +22,8 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
     parameters = sum(p.numel() for p in model.parameters())
     below = "".join(map(base_facts, model.bases().values()))
     several = settings.label_kind == "multi"
+    chosen = "macro-F1 of probabilities cut at 0.5" if several else "macro-F1"
+    fitted = "a temperature and thresholds" if several else "a temperature"
     affect = f"- **Affect**: {', '.join(settings.affect)}, in the units of the data\n" if settings.affect else ""
     encoders = ", ".join(f"{m} {getattr(settings, f'{m}_encoder')}" for m in settings.modalities)
     return f"""\
@@ -31,10 +33,9 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
 {affect}- **Encoders**: {encoders}; {parameters:,} parameters
 - **Trained on**: `{config.data.data_root.name}`, {utterances} utterances, seed {config.training.seed}; the data's
   own terms apply to what is done with this model
-- **Chosen by**: validation macro-F1{" at 0.5" if several else ""}, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was
+- **Chosen by**: validation {chosen}, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was
   selected on and is optimistic; `emobraid evaluate` scores the sealed test split
-{below}- **Calibration**: a temperature{" and thresholds" if several else ""} for each subset of modalities, fitted on validation
-  (`calibration.json`)
+{below}- **Calibration**: {fitted} for each subset of modalities, fitted on validation (`calibration.json`)
 
 ## Responsible use
 

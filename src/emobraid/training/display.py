@@ -1,5 +1,6 @@
 """What a person sees of a run: a line an epoch, a live bar, TensorBoard curves."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -12,15 +13,16 @@ from rich.table import Table
 from emobraid.config import Config
 from emobraid.data.cache import CacheSizes
 from emobraid.data.preparer import Progress as Report
-from emobraid.training.state import Standing
-from emobraid.training.trainer import Watcher
+from emobraid.training.state import Standing, Watcher
 
 
 class TerminalReporter:
     """Rich progress on a terminal; plain lines elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        # of processes that were launched together, one speaks
+        speaks = os.environ.get("RANK", "0") == "0"
+        self.console = console or Console(stderr=True, highlight=False, quiet=not speaks)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

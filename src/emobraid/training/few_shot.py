@@ -27,6 +27,16 @@ def reading(read: Fused) -> Tensor:
     return F.normalize(parts.float(), dim=-1).flatten(1)
 
 
+def by_class(labels: Tensor, classes: int) -> list[Tensor]:
+    """The rows of each class."""
+    return [(labels == c).nonzero().squeeze(1) for c in range(classes)]
+
+
+def nearness(readings: Tensor, prototypes: Tensor) -> Tensor:
+    """(B, W) and (C, W) -> minus the squared distances (B, C)."""
+    return -(readings[:, None] - prototypes[None]).square().sum(dim=-1)
+
+
 class CosineHead(nn.Module):
     """Classes as directions from the centre of what was taught; a logit is a cosine, times a learned scale.
 
@@ -45,7 +55,7 @@ class CosineHead(nn.Module):
     @torch.no_grad()
     def imprint(self, readings: Tensor, labels: Tensor, classes: int) -> None:
         """Begin from readings (B, W) and labels (B,) in 0..classes - 1, each of which must occur."""
-        means = torch.stack([readings[labels == c].mean(dim=0) for c in range(classes)])  # (C, W)
+        means = torch.stack([readings[rows].mean(dim=0) for rows in by_class(labels, classes)])  # (C, W)
         self.centre = means.mean(dim=0)
         learns = self.weight.requires_grad
         self.weight = nn.Parameter(F.normalize(means - self.centre, dim=1), requires_grad=learns)

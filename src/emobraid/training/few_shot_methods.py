@@ -18,7 +18,7 @@ from emobraid.config import ModelConfig
 from emobraid.data.few_shot import Episode
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Stream
-from emobraid.training.few_shot import CosineHead, FewShotModel, learn, reading
+from emobraid.training.few_shot import CosineHead, FewShotModel, by_class, learn, nearness, reading
 from emobraid.training.few_shot_frozen import Frozen
 
 #: what development episodes choose a learning rate among, the same for all; a head learns ten times as fast
@@ -229,15 +229,6 @@ class Prototypes(Probe):
 
     def tell(self, readings: Tensor) -> Tensor:
         return nearness(readings, self.prototypes)
-
-
-def by_class(labels: Tensor, classes: int) -> list[Tensor]:
-    return [(labels == c).nonzero().squeeze(1) for c in range(classes)]
-
-
-def nearness(readings: Tensor, prototypes: Tensor) -> Tensor:
-    """(B, W) and (C, W) -> minus the squared distances (B, C)."""
-    return -(readings[:, None] - prototypes[None]).square().sum(dim=-1)
 
 
 METHODS: Mapping[str, type[Method]] = {

@@ -17,9 +17,9 @@ import torch
 
 from emobraid import checkpoint
 from emobraid.config import Config, FewShotConfig, ModelConfig, fields_of
-from emobraid.data.few_shot import FewShotDataset
+from emobraid.data.few_shot import FewShotDataset, Labelled
 from emobraid.data.layouts import open_corpus
-from emobraid.data.prepared import PreparedSplit
+from emobraid.data.prepared import PreparedSplit, targets
 from emobraid.data.preparer import Reporter, read_split
 from emobraid.evaluation.metrics import macro_f1
 from emobraid.model import MultimodalEmotionModel
@@ -27,7 +27,8 @@ from emobraid.stream import subsets
 from emobraid.training.few_shot_cells import Cell, keep_cell, kept_cells
 from emobraid.training.few_shot_frozen import Frozen
 from emobraid.training.few_shot_methods import METHODS, build
-from emobraid.training.run import BEST, TrainingReporter, needs_labels, train
+from emobraid.training.run import TrainingReporter, needs_labels, train
+from emobraid.training.run_folder import BEST
 from emobraid.training.signals import Interrupted, StopRequests
 
 FOLDER, CELLS = "few_shot", "cells.jsonl"
@@ -57,6 +58,7 @@ def prepare(config: Config, folder: Path, *, resume: bool, overwrite: bool, repo
     base_path = config.few_shot.base_model
     if base_path is None:
         base_path = folder / BEST
+        _check_episodes(config)
         own = replace(without_labels(config), few_shot=FewShotConfig())
         train(own, folder, resume=resume, overwrite=overwrite, reporter=reporter)
     if overwrite:
@@ -71,6 +73,28 @@ def prepare(config: Config, folder: Path, *, resume: bool, overwrite: bool, repo
     study = Study(base_path, base.model, task, kept, reporter, saw_labels=needs_labels(base.config))
     study.choose()
     return study
+
+
+def draw(rows: Labelled, config: Config, shots: int, count: int) -> FewShotDataset:
+    """The episodes of one number of shots; others have the same queries, and fewer shots are among more."""
+    asked, labels = config.few_shot, config.model.labels
+    return FewShotDataset(
+        rows,
+        shots,
+        asked.ways or len(labels),
+        n_query=asked.queries,
+        episodes=count,
+        seed=config.training.seed,
+        room=max(asked.shots),
+        class_names=labels,
+    )
+
+
+def _check_episodes(config: Config) -> None:
+    """ValueError, before anything is trained, when validation has too few rows or speakers for what is asked."""
+    rows = open_corpus(config.data, config.model).split("val")
+    told = PreparedSplit(tuple(rows), {}, targets(rows, len(config.model.labels)))
+    draw(told, config, max(config.few_shot.shots), 1)
 
 
 def _refuse_changes(base: Config, asked: Config) -> None:
@@ -146,24 +170,9 @@ class Study:
         ]
         return {"protocol": self._protocol(split), "rows": rows}
 
-    def episodes(self, split: PreparedSplit, shots: int, count: int) -> FewShotDataset:
-        """Those of one number of shots; others have the same queries, and fewer shots are among more."""
-        asked = self.config.few_shot
-        ways = asked.ways or len(self.config.model.labels)
-        return FewShotDataset(
-            split,
-            shots,
-            ways,
-            n_query=asked.queries,
-            episodes=count,
-            seed=self.config.training.seed,
-            room=max(asked.shots),
-            class_names=self.config.model.labels,
-        )
-
     def _scores(self, cells: Sequence[Cell], split: PreparedSplit, count: int) -> list[dict[str, Any]]:
         split = readable(split)
-        drawn = {shots: self.episodes(split, shots, count) for shots in self.config.few_shot.shots}
+        drawn = {shots: draw(split, self.config, shots, count) for shots in self.config.few_shot.shots}
         hashes = {shots: dataset.hash for shots, dataset in drawn.items()}
         kept = dict(kept_cells(self.folder / CELLS))
         frozen = Frozen(self.base, split)
@@ -206,7 +215,7 @@ class Study:
 
     def _protocol(self, split: PreparedSplit) -> dict[str, Any]:
         asked = self.config.few_shot
-        example = self.episodes(readable(split), max(asked.shots), 1)
+        example = draw(readable(split), self.config, max(asked.shots), 1)
         return {
             "base": str(self.base_path),
             "base_sha256": self.base_hash,

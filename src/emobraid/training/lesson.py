@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from emobraid.config import Config
+from emobraid.data.prepared import PreparedSplit
 from emobraid.fusion import Fused
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Batch, Stream, drop_modalities
 from emobraid.training.corruption import corrupt
 from emobraid.training.guidance import Guide, guided_losses, reconstruction, towards_logits
 from emobraid.training.objectives import Affect, Classification, belonging, weighted_losses
+from emobraid.training.processes import Shares, touched
 
 BY_LABELS = ("classification", "unimodal", "members", "whole")  # what a teacher may stand in for
 STRIDE = 1_000_003  # a prime between the seeds of two runs, more than there are steps in one
@@ -38,8 +41,39 @@ class Lesson:
     config: Config
     classification: Classification
     weights: Mapping[str, float]
-    affect: Affect | None = None
     guide: Guide | None = None
+
+    def gradient(
+        self,
+        reader: Reader,
+        train: PreparedSplit,
+        index: Sequence[int],
+        accelerator: Accelerator,
+        *,
+        step: int,
+        progress: float,
+        pretraining: bool,
+    ) -> dict[str, Tensor]:
+        """The losses of the utterances at `index`, their gradient left in the weights; read in pieces where the
+        settings ask for it, each weighing what its share of the batch weighs."""
+        total: dict[str, Tensor] = {}
+        pieces = torch.tensor(index).tensor_split(min(self.config.training.accumulate, len(index)))
+        for part, piece in enumerate(pieces):
+            places = piece.tolist()
+            losses = self.losses(
+                reader,
+                train.batch(places).to(accelerator.device),
+                places,
+                step=step,
+                progress=progress,
+                pretraining=pretraining,
+                autocast=accelerator.autocast(),
+                part=part,
+            )
+            losses = {name: loss * len(places) / len(index) for name, loss in losses.items()}
+            accelerator.backward(torch.stack(list(losses.values())).sum())
+            total = {name: loss.detach() + total.get(name, 0.0) for name, loss in losses.items()}
+        return total
 
     def losses(
         self,
@@ -51,12 +85,14 @@ class Lesson:
         progress: float,
         pretraining: bool,
         autocast: AbstractContextManager[None],
+        part: int = 0,
     ) -> dict[str, Tensor]:
-        """Every loss of `batch` by name, weighted; everything random follows from the seed and `step` alone.
+        """Every loss of `batch` by name, weighted; everything random follows from the seed, `step` and `part` alone.
 
-        `index` are the batch's places in the training split, `progress` (0 to 1) how far training has come.
+        `index` are the batch's places in the training split, `progress` (0 to 1) how far training has come; `part`
+        tells the pieces apart in which a step may accumulate its gradient.
         """
-        seed = self.config.training.seed * STRIDE + step
+        seed = self.config.training.seed * STRIDE + step + part * STRIDE**2
         torch.manual_seed(seed)
         view, whole = self._views(batch, seed, 0.0 if pretraining else self.dropout_rate(progress))
         with autocast:
@@ -65,8 +101,13 @@ class Lesson:
             else:
                 read, led = halves(reader(beside(view, whole)))
         if pretraining:
-            return {"belonging": belonging(read.embeddings, read.present)}
-        return self._supervised(read, led, batch, index)
+            losses = {"belonging": belonging(read.embeddings, read.present)}
+        else:
+            losses = self._supervised(read, led, batch, index)
+        if not isinstance(reader, Shares):
+            return losses
+        first = next(iter(losses))
+        return losses | {first: losses[first] + touched(read)}
 
     def dropout_rate(self, progress: float) -> float:
         """The chance that a modality is hidden at this point of training."""

@@ -6,6 +6,7 @@ fitted once, at the end. A model that also reads affect is chosen by its classes
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from emobraid.data.prepared import PreparedSplit
 from emobraid.evaluation.affect import ccc
@@ -23,19 +24,28 @@ def validation_scores(read: Predictions, classification: Classification) -> dict
     labels = torch.from_numpy(read.labels).to(logits.dtype)
     scored = read.labelled
     scores = {"val_loss": classification.loss(logits, labels, torch.from_numpy(scored)).item()}
+    scores["val_macro_f1"] = class_score(read, read.full, scored)
     if read.kind == "multi":
         said = read.probabilities(read.full)[scored] >= 0.5
-        micro, macro = micro_macro_f1(read.labels[scored] > 0.5, said)
-        scores |= {"val_macro_f1": macro, "val_micro_f1": micro}
+        scores["val_micro_f1"] = micro_macro_f1(read.labels[scored] > 0.5, said)[0]
     else:
         truth, guessed = read.true[scored], read.logits[read.full][scored].argmax(axis=1)
-        right = float(np.mean(truth == guessed)) if len(truth) else 0.0
-        scores |= {"val_macro_f1": macro_f1(truth, guessed, labels.shape[1]), "val_accuracy": right}
+        scores["val_accuracy"] = float(np.mean(truth == guessed)) if len(truth) else 0.0
     for k, dimension in enumerate(read.dimensions):
         told = read.affect_true[:, k]
         agree = ccc(told[known], read.affect[read.full][known, k]) if (known := ~np.isnan(told)).any() else None
         scores[f"val_ccc_{dimension}"] = 0.0 if agree is None else agree
     return scores
+
+
+def class_score(read: Predictions, subset: str, rows: NDArray[np.bool_] | None = None) -> float:
+    """Macro-F1 of a subset of modalities, by default over the rows that can be scored for it; NaN when none can."""
+    rows = read.rows(subset) if rows is None else rows
+    if not rows.any():
+        return float("nan")
+    if read.kind == "multi":
+        return float(micro_macro_f1(read.labels[rows] > 0.5, read.probabilities(subset)[rows] >= 0.5)[1])
+    return float(macro_f1(read.true[rows], read.logits[subset][rows].argmax(axis=1), len(read.classes)))
 
 
 def pretraining_scores(

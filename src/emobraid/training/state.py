@@ -5,8 +5,10 @@ Nothing random needs saving: order, dropout and augmentation are functions of th
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load, save
@@ -34,6 +36,21 @@ class Standing:
     best_epoch: int = -1
     log_bytes: int = 0
     stopped: bool = False  # early stopping has spoken
+    processes: int = 1  # that trained together
+
+
+class Watcher(Protocol):
+    """Somebody who looks on: a progress bar, TensorBoard."""
+
+    def step(self, standing: Standing, values: Mapping[str, float]) -> None: ...
+
+    def epoch(self, standing: Standing, values: Mapping[str, float]) -> None: ...
+
+
+class BestHook(Protocol):
+    """What happens to a new best model."""
+
+    def __call__(self, model: MultimodalEmotionModel, standing: Standing) -> None: ...
 
 
 def save_standing(

@@ -6,12 +6,13 @@ It is given training and validation data only; it has no way to the test split.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 
 from emobraid import checkpoint
 from emobraid.config import Config
@@ -23,25 +24,18 @@ from emobraid.evaluation.missing_scores import contender
 from emobraid.model import MultimodalEmotionModel
 from emobraid.training import state
 from emobraid.training.guidance import Guide
-from emobraid.training.lesson import Lesson
-from emobraid.training.log import MetricsLog
+from emobraid.training.lesson import Lesson, Reader
+from emobraid.training.log import MetricsLog, NoLog
 from emobraid.training.objectives import classification_for
 from emobraid.training.optimization import optimizer_for, schedule
+from emobraid.training.processes import Shares, agreed
 from emobraid.training.selection import pretraining_scores, validation_scores
 from emobraid.training.signals import Interrupted, StopRequests
-from emobraid.training.state import Standing
+from emobraid.training.state import BestHook, Standing, Watcher
 
 
 class NonFiniteLoss(ArithmeticError):
     """Training met a loss or gradient that is not a number; nothing was overwritten."""
-
-
-class Watcher(Protocol):
-    """Somebody who looks on: a progress bar, TensorBoard."""
-
-    def step(self, standing: Standing, values: Mapping[str, float]) -> None: ...
-
-    def epoch(self, standing: Standing, values: Mapping[str, float]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -64,14 +58,19 @@ class Trainer:
         folder: Path,
         *,
         loss_weights: Mapping[str, float],
-        on_best: "BestHook",
+        on_best: BestHook,
         guide: Guide | None = None,
         watchers: Sequence[Watcher] = (),
     ) -> None:
         self.config, self.folder, self.train, self.val = config, folder, train, val
         self.on_best, self.watchers = on_best, watchers
         settings = config.training
-        self.accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision)
+        # a modality may be missing from a whole share, and its encoder then has no gradient there
+        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        self.accelerator = Accelerator(
+            cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision, kwargs_handlers=[unused]
+        )
+        self.alone = self.accelerator.num_processes == 1
         self.raw_model = model
         for tower in model.towers().values():
             if settings.gradient_checkpointing:
@@ -88,23 +87,28 @@ class Trainer:
         self.lesson = Lesson(
             model=model, config=config, classification=self.classification, weights=loss_weights, guide=guide
         )
+        self.reader: Reader = self.model
+        if not self.alone:
+            self.reader = Shares(self.model, self.accelerator.process_index, self.accelerator.num_processes)
         self.lengths = train.lengths()
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.num_epochs
         self.pretraining_steps = self.steps_per_epoch * min(settings.pretrain_epochs, settings.num_epochs)
-        self.standing = Standing()
+        self.standing = Standing(processes=self.accelerator.num_processes)
 
     def resume(self, saved: state.Saved) -> None:
         """Take over a saved state: weights, moments, place in the data."""
         checkpoint.check_bases(self.raw_model, {"bases.json": saved.bases}, self.folder)
         checkpoint.load_weights(self.raw_model, saved.weights, self.folder)
         state.restore_optimizer(self.optimizer.optimizer, saved.moments)
-        self.standing = saved.standing
+        self.standing = replace(saved.standing, processes=self.accelerator.num_processes)
 
     def fit(self) -> Outcome:
         """Train to the end, or until a stop is asked for (Interrupted), saving on the way."""
         settings = self.config.training
-        self.log = MetricsLog(self.folder / "metrics.jsonl", self.standing.log_bytes)
+        # the other processes compute the same and write nothing
+        log = MetricsLog if self.accelerator.is_main_process else NoLog
+        self.log = log(self.folder / "metrics.jsonl", self.standing.log_bytes)
         self.seconds = 0.0
         first = self.standing.step
         try:
@@ -126,15 +130,16 @@ class Trainer:
             started = time.perf_counter()
             self._step(index)
             self.seconds += time.perf_counter() - started
-            if stop.number is not None and now.batch < len(order):
+            stopped = agreed(stop.number, self.accelerator.state)
+            if stopped is not None and now.batch < len(order):
                 self._save()
-                raise Interrupted(stop.number)
+                raise Interrupted(stopped)
             if now.step % settings.save_every == 0 and now.batch < len(order):
                 self._save()
         self._validate()
         self._save()
-        if stop.number is not None:
-            raise Interrupted(stop.number)
+        if (stopped := agreed(stop.number, self.accelerator.state)) is not None:
+            raise Interrupted(stopped)
 
     def _stage(self) -> tuple[int, int, bool]:
         """Steps done in this stage, steps of the stage, and whether it is the one without labels."""
@@ -143,30 +148,30 @@ class Trainer:
         return self.standing.step - self.pretraining_steps, self.total_steps - self.pretraining_steps, False
 
     def _step(self, index: Sequence[int]) -> None:
-        now, settings, batch = self.standing, self.config.training, self.train.batch(index)
+        now, settings = self.standing, self.config.training
         done, of, pretraining = self._stage()
         share = schedule(done, of, settings.warmup)
         rate = settings.learning_rate * share
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         self.model.train()
-        losses = self.lesson.losses(
-            self.model,
-            batch.to(self.accelerator.device),
+        self.optimizer.zero_grad()
+        losses = self.lesson.gradient(
+            self.reader,
+            self.train,
             index,
+            self.accelerator,
             step=now.step,
             progress=done / of,
             pretraining=pretraining,
-            autocast=self.accelerator.autocast(),
         )
         loss = torch.stack(list(losses.values())).sum()
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
         norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
         if not (math.isfinite(norm) and bool(loss.isfinite())):
             raise NonFiniteLoss(
                 f"loss {loss.item()}, gradient norm {norm} at step {now.step} (learning rate {rate:.2e}), batch: "
-                f"{', '.join(batch.ids)}; nothing was overwritten. Try a smaller learning_rate"
+                f"{', '.join(self.train.samples[i].id for i in index)}; nothing was overwritten. "
+                "Try a smaller learning_rate"
             )
         self.optimizer.step()
         now.step, now.batch, now.loss_sum = now.step + 1, now.batch + 1, now.loss_sum + loss.item()
@@ -236,8 +241,5 @@ class Trainer:
 
     def _save(self) -> None:
         self.standing.log_bytes = self.log.sync()
-        state.save_standing(self.folder / "resume", self.standing, self.raw_model, self.optimizer, self.config)
-
-
-class BestHook(Protocol):
-    def __call__(self, model: MultimodalEmotionModel, standing: Standing) -> None: ...
+        if self.accelerator.is_main_process:
+            state.save_standing(self.folder / "resume", self.standing, self.raw_model, self.optimizer, self.config)

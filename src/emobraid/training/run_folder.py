@@ -1,0 +1,79 @@
+"""The folder of a run: what is there already, and who may write in it."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from emobraid.config import Config, fields_of, to_tree
+from emobraid.data.preparer import Reporter
+from emobraid.training import state
+
+BEST = "best_model"  # the mission's checkpoints/best_model.pth resolves to this folder
+
+
+def earlier_run(
+    config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: Reporter
+) -> state.Saved | None:
+    """The state to go on from; ValueError when there is a run and it is not said what to do with it."""
+    if resume and overwrite:
+        raise ValueError("--resume continues a run, --overwrite takes it away: give one of them")
+    saved, damaged = state.newest(folder / "resume")
+    for line in damaged:
+        reporter.say(f"passed over: {line}")
+    if resume and saved:
+        refuse_changes(saved.config, config)
+        reporter.say(f"resuming from step {saved.standing.step}, epoch {saved.standing.epoch + 1}")
+        return saved
+    if resume and damaged:
+        raise ValueError(f"{folder}: no saved state is whole, nothing to resume; --overwrite starts anew")
+    if (saved or damaged or (folder / BEST).exists()) and not overwrite:
+        raise ValueError(f"{folder} holds a run already: --resume continues it, --overwrite starts anew")
+    if resume:
+        reporter.say(f"nothing to resume in {folder} yet: starting")
+    return None
+
+
+def refuse_changes(was: Config, now: Config) -> None:
+    """A resumed run must be the same run: data paths and workers may differ, nothing else."""
+    default = to_tree(Config())
+    for section in ("model", "training", "distillation"):
+        before, after = to_tree(was)[section], to_tree(now)[section]
+        for name in fields_of(type(getattr(was, section))):
+            if name.endswith("_width") or before.get(name) == after.get(name):
+                continue
+            if after.get(name) != default[section].get(name):
+                raise ValueError(
+                    f"{section}.{name} was {before.get(name)} in this run and is {after.get(name)} now; "
+                    "leave it out to resume, or start anew in another folder"
+                )
+
+
+@contextmanager
+def only_trainer(folder: Path) -> Iterator[None]:
+    """One trainer a folder; the lock goes with its process, so a killed one leaves none behind."""
+    who = folder / ".trainer.json"
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"{folder} is in use by another training: {who.read_text() if who.is_file() else '?'}"
+        ) from None
+    try:
+        who.write_text(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+        yield
+    finally:
+        lock.release()
+
+
+def clear(folder: Path) -> None:
+    """Take away an earlier run's files, and nothing else that lies in the folder."""
+    for name in ("resume", BEST, "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "metrics.jsonl").unlink(missing_ok=True)
