@@ -16,17 +16,10 @@ from emobraid import checkpoint, cli
 from emobraid.config import Config, ModelConfig
 from emobraid.fusion import FUSIONS
 from emobraid.model import MultimodalEmotionModel
-from emobraid.recipes import recipes
+from emobraid.recipes import load_recipe, recipes
 
 REPOSITORY = Path(__file__).parents[1]
-LATER_MODES = {
-    "few_shot": [],
-    "distillation": ["--teacher_model", "checkpoints/best_model.pth"],
-    "robust": [],
-    "ablation": [],
-    "all": [],
-}
-LATER_COMMANDS = ["ablate", "export"]
+LATER_COMMANDS = ["export"]
 
 
 @pytest.fixture
@@ -142,21 +135,26 @@ def test_the_missions_config_module_has_its_fields_and_defaults():
 # --- what comes later says so ---
 
 
-@pytest.mark.parametrize("mode", LATER_MODES)
-def test_a_mode_of_a_later_version_is_refused_and_nothing_is_written(refused, tmp_path, mode, monkeypatch):
+@pytest.mark.parametrize("mode", ["contrastive", "distillation", "robust", "few_shot"])
+def test_a_mode_is_the_recipe_of_its_name_over_the_defaults(command, mode, tmp_path):
+    teacher = ["--teacher_model", tmp_path / "teacher"] if mode == "distillation" else []
+    shown = tomllib.loads(command("train", "--mode", mode, *teacher, "--print_config")[1])
+    for section, settings in load_recipe(mode).items():
+        for name, value in settings.items():
+            assert shown[section][name] == value, name
+
+
+@pytest.mark.parametrize("mode", ["standard", "few_shot", "robust", "ablation", "all"])
+def test_every_mode_says_in_one_line_that_there_is_no_data(refused, tmp_path, mode, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    line = refused("train", "--mode", mode, *LATER_MODES[mode])
-    assert line == f"--mode {mode}: {cli.LATER[mode]} is not in this version; --mode standard is"
+    assert ".csv: no such file" in refused("train", "--mode", mode)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", LATER_COMMANDS)
 def test_a_command_of_a_later_version_is_refused(refused, name):
     told = refused(name, "--anything", "3")
-    assert (
-        told
-        == f"`emobraid {name}` is not in this version; it has train, evaluate, predict, extract, doctor, sample-corpus"
-    )
+    assert told == f"`emobraid {name}` is not in this version; it has {', '.join(cli.COMMANDS)}"
 
 
 # --- settings: recipe, then flags ---
@@ -186,9 +184,11 @@ def test_underscores_and_hyphens_are_alike(command):
 
 @pytest.mark.parametrize("recipe", recipes())
 def test_printed_settings_are_a_recipe_that_prints_the_same(command, tmp_path, recipe):
-    printed_first = command("train", "--config", recipe, "--seed", "3", "--print_config")[1]
+    teacher = ["--teacher_model", tmp_path / "teacher"] if recipe == "distillation" else []
+    mode = ["--mode", recipe] if recipe == "few_shot" else []
+    printed_first = command("train", "--config", recipe, *mode, "--seed", "3", *teacher, "--print_config")[1]
     (tmp_path / "again.toml").write_text(printed_first)
-    assert command("train", "--config", tmp_path / "again.toml", "--print_config") == (0, printed_first, "")
+    assert command("train", "--config", tmp_path / "again.toml", *mode, "--print_config") == (0, printed_first, "")
 
 
 def test_printing_settings_writes_nothing(command, tmp_path, monkeypatch):
@@ -454,7 +454,7 @@ def test_predict_prints_one_json_object_with_the_promised_keys(command, model, c
     told = json.loads(out)
     assert list(told) == [
         *("emotion", "confidence", "probabilities"),
-        *("contributions", "per_modality", "affect", "notes"),
+        *("contributions", "per_modality", "affect", "notes", "affect_note"),
     ]
     assert list(told["per_modality"]) == ["text", "audio", "video"]  # the film's own sound
 

@@ -72,6 +72,13 @@ def test_a_flicker_does_not_change_the_label_and_starts_the_hold_anew():
     assert smoother.add(two(0.1), 2.1).emotion == "sad"
 
 
+def test_rivals_that_take_turns_do_not_keep_a_lost_label():
+    smoother = Smoother(memory=1e-3, margin=0.1, hold=0.5)
+    smoother.add({"a": 0.8, "b": 0.1, "c": 0.1}, 0.0)
+    b, c = {"a": 0.02, "b": 0.58, "c": 0.4}, {"a": 0.02, "b": 0.4, "c": 0.58}
+    assert [smoother.add(p, t).emotion for p, t in ((b, 1.0), (c, 1.3), (b, 1.5))] == ["a", "a", "b"]
+
+
 def test_a_new_set_of_classes_starts_over():
     smoother = Smoother()
     smoother.add(two(0.9), 0.0)

@@ -5,7 +5,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig
+    from emobraid.config import Config
+    from emobraid.config.data import DataConfig
+    from emobraid.config.model import ModelConfig
+    from emobraid.config.training import TrainingConfig
     from emobraid.data.corpus import Corpus
     from emobraid.data.few_shot import FewShotDataset
     from emobraid.dialogue.conversation import Conversation

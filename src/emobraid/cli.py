@@ -39,7 +39,7 @@ USER_ERROR, FAILED = 2, 1  # exit codes: the user can mend it; the work itself f
 #: modes that are a recipe on top of the settings, and the study that is a loop over runs
 REGIMES = ("contrastive", "distillation", "few_shot", "robust")
 STUDIES = ("ablation", "all")
-LATER_COMMANDS = ("ablate", "export")
+LATER_COMMANDS = ("export",)
 MeldDefect = Literal["missing_clip", "corrupt_clip", "extra_clip", "gap", "times"]
 MoseiDefect = Literal[
     "no_metadata",
@@ -700,7 +700,7 @@ def _given(args: list[str], name: str) -> str | None:
 def _flag_names(spec: type) -> list[str]:
     names: list[str] = []
     for name, about in spec.__dataclass_fields__.items():  # type: ignore[attr-defined]
-        if name in (*SECTIONS, "server"):
+        if name in (*SECTIONS, "server", "study"):
             names += _flag_names(about.default_factory)
         else:
             names.append(f"no_{name}" if about.default is True else name)

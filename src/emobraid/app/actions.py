@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -27,6 +28,8 @@ class Actions:
         self.recognizer, self.listener = recognizer, listener
         self.responder = responder or BuiltIn()
         self.visits = Visits(self._new_visit)
+        # a reading is many short steps: taken at once by several threads, they wait for the interpreter at each of them
+        self._one = threading.Lock()
 
     def _new_visit(self) -> Visit:
         recognizer = self.recognizer()
@@ -55,7 +58,7 @@ class Actions:
     def beat(self, visit: Visit, sent: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """A beat of camera and microphone: what the camera's frame shows, and the dashboard."""
         beat = Beat.of(sent)
-        with visit.lock:
+        with visit.lock, self._one:
             visit.take(beat, time.monotonic())
             heard = visit.dictation.said if visit.dictation else ""
             number = sent.get("number")

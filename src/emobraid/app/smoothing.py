@@ -41,9 +41,9 @@ def is_sure(confidence: float, uncertainty: float) -> bool:
 
 
 class Smoother:
-    """Exponential average of calibrated probabilities with hysteresis: the label changes only when another class has
-    been ahead of it by `margin` for `hold` seconds. `memory` is the time constant in seconds: after it, 63 % of a new
-    state has arrived. Steps may come at any pace.
+    """Exponential average of calibrated probabilities with hysteresis: the label changes only when it has been
+    behind by `margin` for `hold` seconds, to whatever is ahead then. `memory` is the time constant in seconds: after
+    it, 63 % of a new state has arrived. Steps may come at any pace.
     """
 
     def __init__(self, *, memory: float = 1.0, margin: float = 0.08, hold: float = 0.6) -> None:
@@ -56,7 +56,7 @@ class Smoother:
         """As at the start."""
         self._average: dict[str, float] = {}
         self._label = ""
-        self._rival, self._since = "", 0.0
+        self._since: float | None = None  # when it fell behind
         self._last = 0.0
 
     def add(self, probabilities: Mapping[str, float], at: float) -> Smoothed:
@@ -75,9 +75,9 @@ class Smoother:
     def _hold_or_change(self, at: float) -> None:
         ahead = max(self._average, key=lambda name: self._average[name])
         if ahead == self._label or self._average[ahead] < self._average[self._label] + self.margin:
-            self._rival = ""
+            self._since = None
             return
-        if ahead != self._rival:
-            self._rival, self._since = ahead, at
+        if self._since is None:
+            self._since = at
         if at - self._since >= self.hold:
-            self._label, self._rival = ahead, ""
+            self._label, self._since = ahead, None

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from emobraid.config import Config, FewShotConfig, StudyConfig
+from emobraid.data.layouts import open_corpus
 from emobraid.study.ablation import ablation
 from emobraid.study.suite import SUMMARY, Suite
 from emobraid.training.run import TrainingReporter
@@ -31,6 +32,7 @@ def ablate(
     if few_shot != FewShotConfig():
         raise ValueError("settings of few-shot learning need --mode few_shot or --mode all")
     refuse_multi_label(config)
+    open_corpus(config.data, config.model).split("train")  # nothing is written for data that is not there
     if again:
         clear(folder)
     table, _ = ablation(config, folder, reporter, fusions=study.fusions, seeds=study.seeds, off=study.switch_off)
@@ -51,6 +53,7 @@ def suite(
     if study.fusions != StudyConfig().fusions or study.switch_off is not None:
         raise ValueError("--mode all compares all fusions whole; fusions and switch_off are for --mode ablation")
     refuse_multi_label(config)
+    open_corpus(config.data, config.model).split("train")  # nothing is written for data that is not there
     if again:
         clear(folder)
     path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=few_shot).run(reporter)
