@@ -202,11 +202,11 @@ class Demo:
     hosts: tuple[str, ...] = ()
     """Further names under which people reach the page."""
     llm_url: str | None = None
-    """An OpenAI-compatible server that writes the replies, such as http://127.0.0.1:11434/v1. Readings are never its."""
+    """An OpenAI-compatible server that writes the replies, such as http://127.0.0.1:11434/v1. It reads nothing."""
     llm_model: str | None = None
     """Its model."""
     asr: str | None = None
-    """A Whisper model that writes down speech: a folder, or a hub id that is in the cache on this disk. Default: none."""
+    """A Whisper model that writes down speech: a folder, or a hub id that was fetched. Default: none."""
 
 
 @dataclass(kw_only=True)
@@ -224,7 +224,7 @@ class Serve:
     no_page: bool = False
     """Serve the API alone, without the page."""
     llm_url: str | None = None
-    """An OpenAI-compatible server that writes the replies, such as http://127.0.0.1:11434/v1. Readings are never its."""
+    """An OpenAI-compatible server that writes the replies, such as http://127.0.0.1:11434/v1. It reads nothing."""
     llm_model: str | None = None
     """Its model."""
     server: Annotated[ServerSettings, tyro.conf.OmitArgPrefixes] = field(default_factory=ServerSettings)

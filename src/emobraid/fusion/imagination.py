@@ -1,6 +1,6 @@
 """Imagining a missing modality from those that are there, so that a fusion has something to read in its place.
 
-(As MMIN does in the space of summaries, Zhao et al. 2021, doi:10.18653/v1/2021.acl-long.203; one step here, no cascade.)
+(As MMIN does among summaries, Zhao et al. 2021, doi:10.18653/v1/2021.acl-long.203; one step here, no cascade.)
 
 Shapes: B batch, T time, D width, M modalities.
 """
