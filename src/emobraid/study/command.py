@@ -8,7 +8,7 @@ from rich.console import Console
 from emobraid.config import Config, FewShotConfig, StudyConfig
 from emobraid.data.layouts import open_corpus
 from emobraid.study.ablation import ablation
-from emobraid.study.suite import SUMMARY, Suite
+from emobraid.study.suite import LIGHT, SUMMARY, Suite
 from emobraid.training.run import TrainingReporter
 
 ABLATION = "ablation"
@@ -56,7 +56,8 @@ def suite(
     open_corpus(config.data, config.model).split("train")  # nothing is written for data that is not there
     if again:
         clear(folder)
-    path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=few_shot).run(reporter)
+    shots = LIGHT if few_shot == FewShotConfig() else few_shot
+    path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=shots).run(reporter)
     return f"written: {path}"
 
 

@@ -12,7 +12,7 @@ from emobraid.config import Config, FewShotConfig
 from emobraid.evaluation.missing import Plan
 from emobraid.evaluation.sealed import score_episodes
 from emobraid.fusion import FUSIONS
-from emobraid.study.ablation import ablation, parts
+from emobraid.study.ablation import ablation
 from emobraid.study.robustness import robustness
 from emobraid.study.tables import Table, write_whole
 from emobraid.study.teaching import shipped_lessons, teaching
@@ -22,6 +22,8 @@ from emobraid.training.few_shot_run import prepare, without_labels
 from emobraid.training.run import TrainingReporter
 
 SUMMARY = "summary.md"
+#: what the suite's few-shot stage measures unless told otherwise: the full comparison has a mode of its own
+LIGHT = FewShotConfig(shots=(1, 5), dev_episodes=5, methods=("prompt_adapter", "probe", "class_mean"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class Suite:
     folder: Path
     seeds: Sequence[int] = (0,)
     plan: Plan = field(default_factory=Plan)
-    few_shot: FewShotConfig = field(default_factory=FewShotConfig)
+    few_shot: FewShotConfig = LIGHT
 
     def run(self, reporter: TrainingReporter) -> Path:
         """Every stage that is not done yet, then the summary, whose path is returned."""
@@ -55,13 +57,9 @@ class Suite:
         return path
 
     def standard(self, reporter: TrainingReporter) -> Table:
-        """The settings' own fusion, whole and with each part switched off; its model teaches the student."""
+        """The settings' own fusion; its model teaches the student, and is what robust training is compared with."""
         fusions = [self.config.model.fusion_type]
-        return ablation(self.config, self.folder, reporter, fusions=fusions, seeds=self.seeds, off=self.off())[0]
-
-    def off(self) -> tuple[str, ...]:
-        """Modalities, one at a time: what each adds."""
-        return tuple(p for p in parts(self.config) if p in self.config.model.modalities)
+        return ablation(self.config, self.folder, reporter, fusions=fusions, seeds=self.seeds, off=())[0]
 
     def fusions(self, reporter: TrainingReporter) -> Table:
         """All fusions, whole; the trial of the settings' own is there already."""
