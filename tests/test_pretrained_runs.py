@@ -46,15 +46,15 @@ class Reader:
     def __init__(self):
         self.read = []
 
-    def audio(self, path, *, start=None, end=None):
-        assert (start, end) == (None, None)
+    def audio(self, path, *, start=0.0, end=None):
+        assert (start, end) == (0.0, None)
         self.read.append(path.name)
         if "broken" in path.name:
             raise MediaError(f"{path.name} is not a recording")
         return Audio(np.load(path), "silent" if "silent" in path.name else "")
 
-    def faces(self, path, *, max_frames, size, start=None, end=None, side=None):
-        assert (start, end, side) == (None, None, None)
+    def faces(self, path, *, max_frames, size, start=0.0, end=None, side=None):
+        assert (start, end, side) == (0.0, None, None)
         self.read.append(path.name)
         frames = np.load(path)[:max_frames, :size, :size]
         return Faces(frames, np.arange(len(frames)), "" if len(frames) else "no face in 9 frames")
