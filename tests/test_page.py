@@ -1,6 +1,7 @@
 """The page without a browser: what it shows and says, who may see it, and that nothing stays on a disk."""
 
 import asyncio
+import base64
 import json
 import os
 import stat
@@ -398,6 +399,23 @@ def test_an_answer_on_its_way_is_dropped_when_all_is_forgotten(actions):
     list(actions.say(visit, "I am so glad"))
     assert visit.conversation.history.turns == ()
     assert visit.talking.acquire(timeout=1)
+
+
+def test_a_beat_that_comes_after_all_is_forgotten_is_dropped(actions):
+    visit = actions.visit("a")
+    speech = base64.b64encode(np.random.default_rng(0).integers(-9_000, 9_000, 16_000).astype("<i2").tobytes()).decode()
+    beat = {"number": 1, "turn": 1, "rate": 16_000, "sound": speech}
+    told, dash = actions.beat(visit, beat)
+    assert "nothing yet" not in dash
+    actions.forget(visit)
+    told, dash = actions.beat(visit, {**beat, "number": 2})
+    assert (told["number"], len(visit.live.sound.samples)) == (2, 0)
+    assert "nothing yet" in dash
+    actions.rest(visit, {"turn": 2, "forgotten": True})  # turned on and forgotten before its first beat arrived
+    actions.beat(visit, {**beat, "turn": 2})
+    assert len(visit.live.sound.samples) == 0
+    _, dash = actions.beat(visit, {**beat, "turn": 3})
+    assert "nothing yet" not in dash
 
 
 def test_words_of_a_crisis_are_read_by_no_model(actions, monkeypatch):

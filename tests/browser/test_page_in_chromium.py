@@ -80,6 +80,10 @@ class Visitor:
         self.page.wait_for_selector(f"#eb-file :text('{Path(name).stem[:8]}')")
         self.page.click("#eb-read")
 
+    def shows(self, count, selector):
+        """Wait until there are `count` of them: the parts of one answer come one after the other."""
+        self.page.wait_for_function(f"document.querySelectorAll({json.dumps(selector)}).length == {count}")
+
     def text(self, selector):
         return self.page.inner_text(selector)
 
@@ -104,7 +108,7 @@ def test_camera_and_microphone_are_read_live_and_pause_ends_their_tracks(visitor
     assert one.text(".eb-guess") == "nothing yet"
     one.live()
     rows = one.page.locator(".eb-parts tbody tr")
-    one.page.wait_for_function("document.querySelectorAll('.eb-parts .eb-missing').length == 1")  # words alone
+    one.shows(1, ".eb-parts .eb-missing")  # words alone
     assert "nothing typed yet" in rows.nth(0).inner_text()
     before = one.probe("bars")
     one.page.wait_for_timeout(3_000)
@@ -132,10 +136,10 @@ def test_a_turn_is_answered_kept_exported_and_forgotten(visitor):
     one.live()
     for words in ("I passed the exam today!", "But now I am a bit tired."):
         one.say(words)
-    assert one.page.locator(".eb-said").count() == 2
-    assert one.page.locator(".eb-chip").count() == 2
-    assert one.page.locator(".eb-column").count() == 2
-    assert one.page.locator(".eb-was").count() == 2
+    one.shows(2, ".eb-said")
+    one.shows(2, ".eb-chip")
+    one.shows(2, ".eb-column")
+    one.shows(2, ".eb-was")
     assert one.page.input_value("#eb-say textarea") == ""
     with one.page.expect_download() as made:
         one.page.click("#eb-export")
@@ -143,7 +147,7 @@ def test_a_turn_is_answered_kept_exported_and_forgotten(visitor):
     assert [t["said"] for t in exported["turns"]] == ["I passed the exam today!", "But now I am a bit tired."]
     one.page.click("#eb-forget")
     one.page.wait_for_selector(".eb-empty")
-    assert one.page.locator(".eb-said, .eb-column, .eb-was").count() == 0
+    one.shows(0, ".eb-said, .eb-column, .eb-was")
     assert one.text(".eb-guess") == "nothing yet"
     assert one.probe("tracks") == ["ended", "ended"]
 
@@ -151,7 +155,7 @@ def test_a_turn_is_answered_kept_exported_and_forgotten(visitor):
 def test_words_alone_are_read_and_answered(visitor):
     one = visitor()
     one.say("I passed the exam today!")
-    assert "what you wrote" in one.text(".eb-beside")
+    one.page.wait_for_selector(".eb-beside:has-text('what you wrote')")
     assert "microphone is off" in one.text(".eb-parts")
 
 
@@ -159,7 +163,7 @@ def test_a_clip_is_read_and_a_broken_one_is_a_sentence(visitor, clip, server):
     one = visitor()
     one.give(clip)
     one.page.wait_for_selector(f".eb-beside:has-text('{clip.name}')")
-    assert one.page.locator(".eb-parts .eb-missing").count() == 1  # no words
+    one.shows(1, ".eb-parts .eb-missing")  # no words
     one.give({"name": "broken.mp4", "mimeType": "video/mp4", "buffer": b"this is no clip" * 100})
     one.page.wait_for_selector(".eb-alert:has-text('broken.mp4')")
     told = one.text(".eb-alert")
@@ -176,10 +180,10 @@ def test_two_people_see_nothing_of_each_other(visitor, clip):
     other.say("hello")
     assert "the secret" not in other.page.content()
     assert clip.name not in other.page.content()
-    assert other.page.locator(".eb-said").count() == 1
+    other.shows(1, ".eb-said")
     one.page.click("#eb-forget")
     one.page.wait_for_selector(".eb-empty")
-    assert other.page.locator(".eb-said").count() == 1
+    other.shows(1, ".eb-said")
 
 
 def test_scripts_in_words_and_file_names_are_shown_and_not_run(visitor):
@@ -190,7 +194,7 @@ def test_scripts_in_words_and_file_names_are_shown_and_not_run(visitor):
     one.give({"name": "<img src=x onerror=hacked=1>.mp4", "mimeType": "video/mp4", "buffer": b"no clip"})
     one.page.wait_for_selector(".eb-alert:not(:empty)")
     assert one.page.evaluate("typeof hacked") == "undefined"
-    assert one.page.locator(".eb-talk img, .eb-talk svg, .eb-talk script, .eb-alert img").count() == 0
+    one.shows(0, ".eb-talk img, .eb-talk svg, .eb-talk script, .eb-alert img")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -221,8 +225,8 @@ def test_the_page_can_be_used_without_a_mouse_and_without_seeing(visitor):
     one.page.focus('[data-part="camera"]')
     one.page.keyboard.press("Enter")
     one.page.wait_for_selector('[data-part="camera"][aria-pressed="true"]')
-    assert one.page.locator(".eb-guess[aria-live=polite]").count() == 1
-    assert one.page.locator(".eb-alert[role=alert]").count() == 1
+    one.shows(1, ".eb-guess[aria-live=polite]")
+    one.shows(1, ".eb-alert[role=alert]")
 
 
 def test_a_session_leaves_nothing_on_a_disk(visitor, clip, server):

@@ -10,7 +10,7 @@ from typing import Any
 from emobraid.app import spool, talk
 from emobraid.app.asr import Listener
 from emobraid.app.dashboard import dashboard
-from emobraid.app.visits import TEXT, Beat, Visit, Visits
+from emobraid.app.visits import TEXT, TURNS, Beat, Visit, Visits, number
 from emobraid.dialogue import BuiltIn, Conversation, Responder, is_crisis
 from emobraid.media import MediaBytes
 from emobraid.recognizer import Prediction, Recognizer
@@ -59,15 +59,17 @@ class Actions:
         """A beat of camera and microphone: what the camera's frame shows, and the dashboard."""
         beat = Beat.of(sent)
         with visit.lock, self._one:
-            visit.take(beat, time.monotonic())
+            if beat.turn > visit.ended:
+                visit.take(beat, time.monotonic())
             heard = visit.dictation.said if visit.dictation else ""
-            number = sent.get("number")
-            told = {"number": number if type(number) is int else 0, "box": visit.live.box, "heard": heard}
+            counted = sent.get("number")
+            told = {"number": counted if type(counted) is int else 0, "box": visit.live.box, "heard": heard}
             return told, self.dashboard(visit)
 
-    def rest(self, visit: Visit) -> str:
+    def rest(self, visit: Visit, sent: Mapping[str, Any]) -> str:
+        """Camera and microphone were turned off, which ends the `turn` that was sent: the dashboard."""
         with visit.lock:
-            visit.rest()
+            visit.rest(number(sent, "turn", TURNS))
             return self.dashboard(visit)
 
     def say(self, visit: Visit, text: str) -> Iterator[tuple[str, str]]:

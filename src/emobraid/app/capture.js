@@ -11,6 +11,7 @@ canvas.height = HEIGHT;
 const pencil = canvas.getContext("2d", { willReadFrequently: true });
 let camera = null, mic = null, sounding = null;
 let chunks = [], rate = 0, timer = null, waiting = 0, number = 0, mark = 0;
+let turn = 1;  // counts how often all was turned off: a beat on its way then is of a turn that has ended
 let spans = [], answered = [];
 element.spans = spans;  // ms from frame to bars, for whoever measures
 element.streams = [];   // every stream that was ever opened, so that a test can see that its tracks have ended
@@ -49,7 +50,7 @@ function beat() {
   const now = performance.now();
   if (waiting && now - waiting < PATIENCE) return later(PATIENCE);
   if (waiting) tell("The computer is busy; readings come more slowly.");
-  const sent = { number: ++number, rate, width: WIDTH, height: HEIGHT };
+  const sent = { number: ++number, turn, rate, width: WIDTH, height: HEIGHT };
   mark = waiting = now;
   if (camera) sent.frame = picture();
   if (mic) sent.sound = sound();
@@ -189,7 +190,13 @@ async function toggle(kind, on, start, name) {
 
 function rest(...kinds) {
   kinds.forEach(close);
-  if (!camera && !mic && number) trigger("rest", {});
+  if (!camera && !mic && number) trigger("rest", { turn: turn++ });
+}
+
+function forget() {
+  ["camera", "mic"].forEach(close);
+  parts.heard.textContent = "";
+  if (number) trigger("rest", { turn: turn++, forgotten: true });  // what is shown then is forgetting's to say
 }
 
 parts.camera.addEventListener("click", () => toggle("camera", camera, startCamera, "camera"));
@@ -198,4 +205,5 @@ parts.pause.addEventListener("click", () => rest("camera", "mic"));
 // whoever leaves for another tab of the browser is not watched meanwhile
 document.addEventListener("visibilitychange", () => document.hidden && (camera || mic) && rest("camera", "mic"));
 window.addEventListener("pagehide", () => ["camera", "mic"].forEach(close));
+window.addEventListener("emobraid-forget", forget);
 window.addEventListener("emobraid-rest", () => (camera || mic) && rest("camera", "mic"));

@@ -47,6 +47,7 @@ watch("value", () => {
 });
 """
 REST = "() => { window.dispatchEvent(new Event('emobraid-rest')); return []; }"
+FORGET = REST.replace("emobraid-rest", "emobraid-forget")
 
 
 @functools.cache

@@ -112,7 +112,7 @@ class _Layout:
         self.read.click(self._read, given, [*given, self.dash, self.alert], **QUIETLY)
         self.export.click(self._export, None, [self.saver], **QUIETLY)
         emptied = [*whole, self.box, *given, self.alert]
-        self.forget.click(self._forget, None, emptied, js=furniture.REST, **QUIETLY)
+        self.forget.click(self._forget, None, emptied, js=furniture.FORGET, **QUIETLY)
 
     def _load(self, request: gr.Request) -> tuple[str, ...]:
         visit = self.actions.visit(key(request), request.headers.get("accept-language", ""))
@@ -130,8 +130,11 @@ class _Layout:
             number = sent.get("number") if isinstance(sent.get("number"), int) else 0
             return {"number": number, "box": None, "wrong": sentence(error)}, gr.skip()
 
-    def _rest(self, request: gr.Request) -> str:
-        return self.actions.rest(self.actions.visit(key(request)))
+    def _rest(self, event: gr.EventData, request: gr.Request) -> Any:
+        sent = event._data if isinstance(event._data, dict) else {}
+        shown = self.actions.rest(self.actions.visit(key(request)), sent)
+        # the answer to "forget me" says what is shown; this one may come after it, with what was there before
+        return gr.skip() if sent.get("forgotten") else shown
 
     def _say(self, text: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         visit = self.actions.visit(key(request))

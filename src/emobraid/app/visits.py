@@ -27,6 +27,7 @@ LOUDEST_RATE = 192_000
 LONGEST = 2.0  # seconds of sound in one beat
 FASTEST = 0.08  # seconds between pictures that are looked at; sooner ones are left out
 TEXT = 20_000  # characters
+TURNS = 2**31  # how often a page may turn camera and microphone on
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class Beat:
     frame: np.ndarray | None = None  # (H, W, 3) uint8 RGB
     sound: np.ndarray | None = None  # (N,) int16
     rate: int = 0
+    turn: int = 1  # how often camera and microphone were turned on until then
 
     @classmethod
     def of(cls, sent: Mapping[str, Any]) -> "Beat":
         """ValueError for anything but raw pixels and samples of the sizes that were told; nothing is decoded here."""
         frame = sound = None
         rate = number(sent, "rate", LOUDEST_RATE)
+        turn = number(sent, "turn", TURNS) or 1
         if sent.get("frame"):
             width, height = number(sent, "width", LARGEST), number(sent, "height", LARGEST)
             if not 0 < width * height <= LARGEST:
@@ -53,7 +56,7 @@ class Beat:
         if sent.get("sound") and rate >= 8_000:
             data = raw(sent["sound"], round(2 * LONGEST * rate))
             sound = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
-        return cls(frame, sound, rate)
+        return cls(frame, sound, rate, turn)
 
 
 def number(sent: Mapping[str, Any], name: str, most: int) -> int:
@@ -91,7 +94,8 @@ class Shown:
 
 class Visit:
     """One tab. Whoever uses its buffers holds `lock`, whoever its conversation `talking`; `forgotten` counts how often
-    everything was forgotten, so that an answer on its way notices."""
+    everything was forgotten, so that an answer on its way notices; a beat of the turn `ended` or before it comes too late.
+    """
 
     def __init__(self, recognizer: Recognizer, conversation: Conversation, listener: Listener | None = None) -> None:
         # an answer is made piece by piece, by whichever thread is free: no lock that belongs to one of them
@@ -100,6 +104,7 @@ class Visit:
         self.live = Live(recognizer)
         self.dictation = Dictation(listener) if listener else None
         self.used = time.monotonic()
+        self.ended = self._turn = 0
         self._last_frame = float("-inf")
         self._fresh()
 
@@ -117,8 +122,9 @@ class Visit:
             self.rest()
             self._fresh()
 
-    def rest(self) -> None:
+    def rest(self, turn: int = 0) -> None:
         """Camera and microphone were turned off: what came from them is let go, the last reading stays."""
+        self.ended = max(self.ended, self._turn, turn)
         self.live.forget()
         if self.dictation:
             self.dictation.forget()
@@ -139,6 +145,7 @@ class Visit:
     def take(self, beat: Beat, at: float) -> Shown:
         """One beat of the camera and microphone in, what is to be shown out."""
         started = time.perf_counter()
+        self._turn = max(self._turn, beat.turn)
         if self.shown.source != "live":
             self._fresh()
             self.shown.source = "live"
