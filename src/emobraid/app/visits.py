@@ -93,8 +93,10 @@ class Shown:
 
 
 class Visit:
-    """One tab. Whoever uses its buffers holds `lock`, whoever its conversation `talking`; `forgotten` counts how often
-    everything was forgotten, so that an answer on its way notices; a beat of the turn `ended` or before it comes too late.
+    """One tab. Whoever uses its buffers holds `lock`, whoever its conversation `talking`.
+
+    `forgotten` counts how often everything was forgotten, so that an answer on its way notices. A beat of the turn
+    `ended`, or of one before it, comes too late.
     """
 
     def __init__(self, recognizer: Recognizer, conversation: Conversation, listener: Listener | None = None) -> None:
