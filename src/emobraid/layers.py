@@ -86,8 +86,8 @@ class WindowPool(nn.Module):
 
     def __init__(self, dim: int, window: int) -> None:
         super().__init__()
-        self.window = window
-        self.score = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1))
+        self.window, hidden = window, min(dim, 128)  # a score needs no wider layer, and this one is half of the cost
+        self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1))
 
     def forward(self, stream: Stream) -> tuple[Stream, Tensor]:
         values, mask = stream.blanked()
@@ -113,9 +113,13 @@ class BiLSTM(nn.Module):
         values, mask = stream
         lengths = mask.sum(dim=1)
         front = torch.arange(mask.shape[1], device=mask.device)[None] < lengths[:, None]
-        gathered = torch.zeros_like(values).masked_scatter(front[..., None], values[mask])
-        packed = nn.utils.rnn.pack_padded_sequence(gathered, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        holes = not torch.equal(front, mask)
+        if holes:
+            values = torch.zeros_like(values).masked_scatter(front[..., None], values[mask])
+        packed = nn.utils.rnn.pack_padded_sequence(values, lengths.cpu(), batch_first=True, enforce_sorted=False)
         out, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
+        if not holes:
+            return Stream(out, mask)
         # real positions first; back to where they were
         back = (~mask).long().argsort(dim=1, stable=True).argsort(dim=1)[..., None].expand_as(out)
         return Stream(out.gather(1, back), mask)

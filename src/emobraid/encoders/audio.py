@@ -16,8 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emobraid.encoders.adapters import Tuning
-from emobraid.encoders.base import Encoder
-from emobraid.encoders.pretrained import Precision, Tower, buckets, preprocessing, watched, width
+from emobraid.encoders.pretrained import Precision, PretrainedEncoder, buckets, preprocessing, watched, width
 from emobraid.layers import WindowPool
 from emobraid.stream import Stream, pad
 
@@ -27,7 +26,7 @@ SHORTEST = 400  # samples: the convolutions see nothing in fewer
 WINDOW_SECONDS = 30  # longer recordings are read in stretches: attention over minutes costs memory by the square
 
 
-class PretrainedAudio(Encoder):
+class PretrainedAudio(PretrainedEncoder):
     """A learned weighted sum over all layers (SUPERB, Yang et al. 2021, arXiv:2105.01051), frames averaged by `pool`,
     then temporal attention over stretches of `window` of those."""
 
@@ -42,19 +41,16 @@ class PretrainedAudio(Encoder):
         precision: Precision = "auto",
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        self.title = name
-        self.tower = Tower(name, "audio", tuning or Tuning(), precision)
+        super().__init__(name, "audio", tuning, precision, dropout)
         config = self.tower.config
         if config.model_type in OTHERWISE:
             raise ValueError(f"{name} is of the kind {config.model_type}, which is not read yet; take wavlm or hubert")
         self.dim, self.rate, self.pool = config.hidden_size, rate, pool
         self.whisper = config.model_type == "whisper"
-        self.frozen = self.tower.model is None
         self.has_stem = self.frozen or not self.whisper  # a tuned model's convolutions stay frozen, and are its stem
         layers = getattr(config, "encoder_layers", None) if self.whisper else config.num_hidden_layers
         self.layer_weights = nn.Parameter(torch.zeros(int(layers or 0) + 1))
-        self.norm, self.drop = nn.LayerNorm(self.dim), nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(self.dim)
         self.attention = WindowPool(self.dim, window)
         self._extractor: Any = None
         self.preparation = f"wave:1:{self.tower.reading}:{rate}"
@@ -157,16 +153,25 @@ class PretrainedAudio(Encoder):
                 last = model.encoder(hidden, attention_mask=None if mask.all() else mask).last_hidden_state
         return torch.stack([*seen[:-1], last], dim=2)[:, extra:]
 
+    def enter(self, stream: Stream) -> Stream:
+        """The layers' weighted sum, first of all: thirteen layers of padding are not worth a zero."""
+        return self._mixed(stream) if self.frozen else super().enter(stream)
+
     def encode(self, stream: Stream) -> Stream:
-        values, mask = stream
-        if not self.frozen:
-            values, mask = self._tuned(stream)
-        weights = torch.softmax(self.layer_weights, dim=0)
-        # as many small products, not einsum: that one copies all layers to another order first
-        states = values.float().flatten(0, 1)
-        mixed = torch.bmm(weights.expand(len(states), 1, -1), states).view(*mask.shape, self.dim)
-        pooled, _ = self.attention(Stream(self.drop(self.norm(mixed)), mask))
+        values, mask = stream if self.frozen else self._mixed(self._tuned(stream))
+        pooled, _ = self.attention(Stream(self.drop(self.norm(values)), mask))
         return pooled
+
+    def _mixed(self, stream: Stream) -> Stream:
+        """(B, T, L, D) -> (B, T, D), zero where nothing is real."""
+        values, mask = stream
+        weights = torch.softmax(self.layer_weights, dim=0)
+        real = mask.flatten().nonzero()[:, 0]
+        states = values.flatten(0, 1).index_select(0, real).float()  # (N, L, D)
+        # as many small products, not einsum: that one copies all layers to another order first
+        mixed = torch.bmm(weights.expand(len(states), 1, -1), states)[:, 0]
+        whole = mixed.new_zeros(mask.numel(), self.dim).index_copy(0, real, mixed)
+        return Stream(whole.view(*mask.shape, self.dim), mask)
 
     def _tuned(self, stream: Stream) -> Stream:
         """The same as frozen ones do in their stem, with gradients."""

@@ -55,7 +55,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, stream: Stream) -> Stream:
-        """(B, T, ...) -> (B, T', D) for samples that all have this modality."""
+        """What `enter` gave (B, T, ...) -> (B, T', D), for samples that all have this modality."""
 
     def fit(self, prepared: Iterable[Tensor]) -> None:  # most encoders have nothing to fit
         """Take statistics (mean, scale) from prepared TRAINING inputs, once before training."""
@@ -64,9 +64,13 @@ class Encoder(nn.Module, ABC):
         """A training-time variation of a batch of prepared inputs; none by default."""
         return stream
 
+    def enter(self, stream: Stream) -> Stream:
+        """What comes in, before samples without this modality are left out: zero where nothing is real."""
+        return stream.blanked()
+
     def forward(self, stream: Stream) -> Stream:
         """Encode the samples that have this modality; the others come back with nothing real in them."""
-        stream = stream.blanked()
+        stream = self.enter(stream)
         rows = stream.present
         if not rows.any():
             empty = stream.values.new_zeros(len(rows), 0, self.dim, dtype=torch.float32)
