@@ -63,3 +63,33 @@ def small_config() -> Callable[..., ModelConfig]:
         return ModelConfig(**{**small, **changed})  # type: ignore[arg-type]
 
     return build
+
+
+@pytest.fixture
+def command(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs `emobraid ...` in this process; (exit code, standard output, standard error)."""
+    from emobraid import cli  # imports more than most tests need
+
+    def run(*args):
+        capsys.readouterr()
+        code = cli.main([str(a) for a in args])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def refused(command) -> Callable[..., str]:
+    """Runs a command that must fail with exit code 2 and exactly one line; that line without its `emobraid: `."""
+
+    def run(*args):
+        code, out, err = command(*args)
+        assert (code, out) == (2, "")
+        assert err.startswith("emobraid: ")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        return err.removeprefix("emobraid: ").rstrip("\n")
+
+    return run

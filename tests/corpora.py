@@ -1,4 +1,4 @@
-"""Tiny corpora in the mission's layout: published features, made in a moment, and raw clips."""
+"""Tiny corpora in the mission's layout: published features, made in a moment, and raw clips; what a refusal says."""
 
 import csv
 import hashlib
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from emobraid.config import Config, parse
 from emobraid.data.sample.plan import plan
@@ -171,3 +172,12 @@ def results(folder: Path) -> dict[str, str]:
 
 def run(config: Config, folder: Path, *, resume=False, overwrite=False, reporter=None):
     return train(config, folder, resume=resume, overwrite=overwrite, reporter=reporter or Onlooker())
+
+
+def refusal(call) -> str:
+    """The one line with which `call` is refused."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # each test matches the message
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message

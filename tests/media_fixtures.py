@@ -1,16 +1,23 @@
-"""Media files for tests, sound and hostile alike, made on the spot."""
+"""Media files for tests, sound and hostile alike, made on the spot, and readers of them.
+
+A test file takes its fixtures by name: `reader = media_fixtures.reader`.
+"""
 
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
+import pytest
 import skimage.data
 from PIL import Image
+
+from emobraid.media import Limits, MediaReader
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
@@ -121,3 +128,35 @@ def saved(image: np.ndarray | Image.Image, kind: str = "PNG", **options: object)
     buffer = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[MediaReader]:
+    with MediaReader() as reader:
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory) -> Iterator[MediaReader]:
+    """A reader with tight limits, for tests that cost it its child."""
+    with MediaReader(limits=Limits(seconds=20, deadline=4.0, memory=24 << 20)) as reader:
+        reader.audio(put(tmp_path_factory.mktemp("victim"), "a.wav", wav(tone(0.1, 16_000))))
+        yield reader
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """A tenth of a second of sound."""
+    (tmp_path / "short.wav").write_bytes(wav(tone(0.1, 16_000)))
+    return tmp_path / "short.wav"
+
+
+def put(folder: Path, name: str, data: bytes) -> Path:
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+def child_of(reader: MediaReader, path: Path) -> psutil.Process:
+    """The child that reads `path` for a reader of one worker."""
+    reader.audio(path)
+    return psutil.Process(reader._decoders[0]._process.pid)

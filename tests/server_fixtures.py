@@ -1,4 +1,7 @@
-"""A tiny model behind the HTTP API, in this process or on a real socket."""
+"""A tiny model behind the HTTP API, in this process or on a real socket.
+
+A test file takes its fixtures by name: `shared = server_fixtures.shared`, with those that they need.
+"""
 
 import http.client
 import json
@@ -9,9 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import pytest
 import torch
 import uvicorn
+from starlette.testclient import TestClient
 
+import corpora
+from emobraid.app.limits import ServerSettings
+from emobraid.app.server import create_app
 from emobraid.app.serving import listening, uvicorn_config
 from emobraid.config import Config, ModelConfig
 from emobraid.model import MultimodalEmotionModel
@@ -19,12 +27,36 @@ from emobraid.recognizer import Recognizer
 
 SMALL = {"encoder_dim": 8, "fusion_hidden_size": 8, "fusion_heads": 2, "fusion_depth": 1, "video_max_frames": 4}
 WORDS = "I am so glad"
+HERE = "http://127.0.0.1"
 
 
 def tiny_recognizer(**changed: object) -> Recognizer:
     torch.manual_seed(0)
     model = ModelConfig(**{**SMALL, "fusion_type": "adaptive", **changed})  # type: ignore[arg-type]
     return Recognizer(MultimodalEmotionModel(model), Config(model=model), {"text": 2.0, "text+audio": 0.7})
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    with tiny_recognizer() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    return {"video": corpora.talking_face(folder), "audio": corpora.tone(folder / "tone.wav")}
+
+
+@pytest.fixture(scope="module")
+def shared(recognizer):
+    """One client for tests that change nothing."""
+    with TestClient(create_app(recognizer), base_url=HERE) as client:
+        yield client
+
+
+def client_of(recognizer, **changed):
+    return TestClient(create_app(recognizer, ServerSettings(**changed)), base_url=HERE)
 
 
 @contextmanager

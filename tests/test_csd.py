@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from corpora import refusal
 from emobraid.data.csd import CsdCell, Track, average, open_csd
 
 NAN, INF = float("nan"), float("inf")
@@ -32,14 +33,6 @@ def path(tmp_path):
 
 def track(values, times):
     return Track(np.asarray(values, np.float32), np.asarray(times, np.float64), np.arange(len(values)))
-
-
-def refusal(call):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  # each test matches the message
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 # what is read

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from emobraid import cli
+from emobraid.cli.flags import flag_names
 from emobraid.config import MODALITIES, ModelConfig
 from emobraid.fusion import FUSIONS
 from emobraid.recipes import recipes
@@ -18,7 +19,7 @@ TEXT = {d.relative_to(ROOT).as_posix(): d.read_text(encoding="utf-8") for d in D
 
 @pytest.mark.parametrize("document", TEXT)
 def test_every_flag_that_a_document_names_exists(document: str) -> None:
-    known = {n for spec, _ in cli.COMMANDS.values() for n in cli._flag_names(spec)} | {"help", "debug", "version"}
+    known = {n for spec, _ in cli.COMMANDS.values() for n in flag_names(spec)} | {"help", "debug", "version"}
     # flags of other programs in the documents
     known |= {"no-deps", "profile", "seeds", "kills", "fusions", "folds", "depth", "models", "rounds"}
     known |= {"people", "seconds"}

@@ -1,0 +1,117 @@
+"""How many may ask at once and how long they wait; every limit is an option in the docs."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+import server_fixtures
+from emobraid import cli
+from emobraid.app.limits import ServerSettings
+from emobraid.app.server import create_app
+from server_fixtures import HERE, WORDS, client_of, tiny_recognizer
+
+recognizer = server_fixtures.recognizer
+
+
+class Blocked:
+    """A recognizer's `read_many` that waits until `go` is set."""
+
+    def __init__(self, recognizer, monkeypatch):
+        self.go, self.real = threading.Event(), recognizer.read_many
+        monkeypatch.setattr(recognizer, "read_many", self)
+
+    def __call__(self, many):
+        self.go.wait(20)
+        return self.real(many)
+
+
+def eventually(condition, seconds=10):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "never came true"
+        time.sleep(0.01)
+
+
+def test_beyond_the_queue_clients_are_told_to_come_again_and_health_stays(recognizer, monkeypatch):
+    blocked = Blocked(recognizer, monkeypatch)
+    with client_of(recognizer, queue=3) as client, ThreadPoolExecutor(3) as pool:
+        service = client.app.state.service
+        taken = [pool.submit(client.post, "/v1/predict", json={"text": WORDS}) for _ in range(3)]
+        eventually(lambda: service.readings.under_way == 3)
+        fourth = client.post("/v1/predict", json={"text": WORDS})
+        assert (fourth.status_code, fourth.headers["retry-after"]) == (503, "1")
+        assert client.get("/livez").status_code == client.get("/readyz").status_code == 200
+        assert "emobraid_requests_under_way 3" in client.get("/metrics").text
+        blocked.go.set()
+        assert [t.result().status_code for t in taken] == [200, 200, 200]
+        assert client.post("/v1/predict", json={"text": WORDS}).status_code == 200
+
+
+def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free(recognizer, monkeypatch):
+    blocked = Blocked(recognizer, monkeypatch)
+    with client_of(recognizer, request_seconds=0.2, queue=1) as client:
+        late = client.post("/v1/predict", json={"text": WORDS})
+        assert late.status_code == 504
+        assert late.json()["error"] == "no answer within 0.2 s; send less, or try again later"
+        assert client.app.state.service.readings.under_way == 0
+        blocked.go.set()
+
+
+def test_the_server_lives_while_the_model_is_loaded():
+    gate = threading.Event()
+    made = []
+
+    def load():
+        gate.wait(10)
+        made.append(tiny_recognizer())
+        return made[0]
+
+    with TestClient(create_app(load), base_url=HERE) as client:
+        assert client.get("/livez").status_code == 200
+        early = client.get("/readyz")
+        assert (early.status_code, early.headers["retry-after"]) == (503, "2")
+        assert client.post("/v1/predict", json={"text": WORDS}).json()["error"].startswith("the model is being loaded")
+        gate.set()
+        eventually(lambda: client.get("/readyz").status_code == 200)
+        assert client.post("/v1/predict", json={"text": WORDS}).status_code == 200
+    with pytest.raises(ValueError, match="closed"):
+        made[0].reader.audio(__file__)  # the server made it, so the server closes it
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_server_not_ready():
+    def load():
+        raise ValueError("damaged")
+
+    with TestClient(create_app(load), base_url=HERE) as client:
+        eventually(lambda: "could not be loaded" in client.get("/readyz").text)
+        assert client.get("/livez").status_code == 200
+        assert str(client.app.state.service.failure) == "damaged"
+
+
+def test_every_limit_is_an_option_with_a_sentence_and_stands_in_the_table_of_the_docs(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    told = capsys.readouterr().out
+    table = (Path(__file__).parents[1] / "docs/server.md").read_text(encoding="utf-8")
+    for name, default in vars(ServerSettings()).items():
+        assert f"--{name.replace('_', '-')}" in told, name
+        shown = f"{default:g}" if isinstance(default, int | float) else default or ""
+        assert f"| `--{name}` | {shown}" in table, (name, shown)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"queue": 0}, "queue must be more than 0"),
+        ({"request_seconds": -1.0}, "request_seconds must be more"),
+        ({"port": 70_000}, "port must be 0 to 65535"),
+        ({"decoders": 9}, "decoders must be 1 to 8"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        ServerSettings(**changed)
