@@ -10,7 +10,6 @@ which modalities belong together, without labels. Run again, it goes on where it
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import torch
@@ -18,31 +17,9 @@ import torch
 from emobraid import cli
 from mosi_features import LABELS
 from mosi_features import write_tables as write_mosi
+from ravdess_folds import three_ways, write_folds
 
 EPOCHS = 20
-
-
-def write_ravdess(features: Path, folder: Path, fold: int) -> None:
-    """The mission's CSV layout: test fold `fold`, validation the next one, the other three for training."""
-    with (features / "clips.csv").open() as file:
-        clips = list(csv.DictReader(file))
-    folds = sorted({c["fold5"] for c in clips})
-    held = {folds[fold]: "test", folds[(fold + 1) % len(folds)]: "val"}
-    arrays = (features / "features.npz").resolve()
-    tables: dict[str, list[dict[str, str]]] = {"train": [], "val": [], "test": []}
-    for clip in clips:
-        cells = {
-            "audio_path": f"{arrays}#audio_w2v2[{clip['row']}]",
-            "video_path": f"{arrays}#visual_au[{clip['row']}]",
-        }
-        row = cells | {"emotion": clip["emotion7"], "speaker": clip["actor"]}
-        tables[held.get(clip["fold5"], "train")].append(row)
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, rows in tables.items():
-        with (folder / f"{split}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
 
 
 def flags(corpus: str, features: Path, out: Path) -> list[str]:
@@ -66,7 +43,7 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.corpus == "ravdess":
-        write_ravdess(args.features, args.out / "data", args.fold)
+        write_folds(args.features, args.out / "data", three_ways(args.fold), label="emotion7")
     else:
         write_mosi(args.features, args.out / "data")
     own = ["--output_dir", str(args.out / "study"), "--seed", str(args.seed), "--resume"]

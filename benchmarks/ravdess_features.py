@@ -28,6 +28,7 @@ from emobraid.fusion import FUSIONS
 from emobraid.recipes import load_recipe
 from emobraid.training.run import train
 from emobraid.training.run_folder import BEST
+from ravdess_folds import FOLDS, write_folds
 
 # the baselines of the same folds: logistic regression on each part, on both concatenated
 FLOORS = {"audio": 58.4, "video": 56.8, "early-fusion logistic regression": 75.2}
@@ -50,35 +51,12 @@ def write_fold(features: Path, fold: int, folder: Path, *, judge: int | None) ->
     `judge` 0 or 1 holds those two folds out of training as validation, and leaves the test fold out altogether. None
     trains on all four; validation, which the trainer needs, is then two folds that were trained on and tells nothing.
     """
-    with (features / "clips.csv").open() as file:
-        clips = list(csv.DictReader(file))
-    folds = sorted({c["fold5"] for c in clips})
-    others = [f for f in folds if f != folds[fold]]
+    others = [f for f in FOLDS if f != FOLDS[fold]]
     judging = others[judge or 0 :: 2]
-    arrays = (features / "features.npz").resolve()
-    tables: dict[str, list[dict[str, str]]] = {"train": [], "val": [], "test": []}
-    for clip in clips:
-        row = {
-            "audio_path": f"{arrays}#audio_w2v2[{clip['row']}]",
-            "video_path": f"{arrays}#visual_au[{clip['row']}]",
-            "emotion": clip["emotion8"],
-            "speaker": clip["actor"],
-        }
-        if clip["fold5"] not in others:
-            tables["test"].append(row)
-            continue
-        if clip["fold5"] in judging:
-            tables["val"].append(row)
-        if judge is None or clip["fold5"] not in judging:
-            tables["train"].append(row)
-    if judge is not None:
-        del tables["test"]
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, rows in tables.items():
-        with (folder / f"{split}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    splits = {"train": others if judge is None else [f for f in others if f not in judging], "val": judging}
+    if judge is None:
+        splits["test"] = [FOLDS[fold]]
+    write_folds(features, folder, splits, label="emotion8")
 
 
 def fitted(

@@ -12,7 +12,6 @@ The students learn for twice as many epochs as the teacher, alone as well as tau
 """
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,32 +28,12 @@ from emobraid.study.teaching import shipped_lessons, teaching
 from emobraid.study.trial import Trial, run_trial
 from mosi_features import LABELS, write_tables
 from ravdess_features import Quiet
-
-FOLDS = 5
+from ravdess_folds import FOLDS, three_ways, write_folds
 
 
 def ravdess(features: Path, folder: Path, fold: int) -> Config:
     """Three folds train, the next one after `fold` is validation."""
-    with (features / "clips.csv").open() as file:
-        clips = list(csv.DictReader(file))
-    folds = sorted({c["fold5"] for c in clips})
-    arrays = (features / "features.npz").resolve()
-    tables: dict[str, list[dict[str, str]]] = {"train": [], "val": [], "test": []}
-    for clip in clips:
-        place = folds.index(clip["fold5"])
-        split = "test" if place == fold else "val" if place == (fold + 1) % FOLDS else "train"
-        cells = {
-            "audio_path": f"{arrays}#audio_w2v2[{clip['row']}]",
-            "video_path": f"{arrays}#visual_au[{clip['row']}]",
-        }
-        tables[split].append(cells | {"emotion": clip["emotion8"], "speaker": clip["actor"]})
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, rows in tables.items():
-        with (folder / f"{split}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    labels = sorted({c["emotion8"] for c in clips})
+    labels = write_folds(features, folder, three_ways(fold), label="emotion8")
     return _config(features, folder, {"modalities": ["audio", "video"], "text_encoder": "compact", "labels": labels})
 
 
@@ -70,7 +49,7 @@ def _config(features: Path, folder: Path, model: Mapping[str, object]) -> Config
     return parse(recipe, "features")
 
 
-CORPORA = {"ravdess": (ravdess, FOLDS), "mosi": (mosi, 1)}
+CORPORA = {"ravdess": (ravdess, len(FOLDS)), "mosi": (mosi, 1)}
 
 
 def distillation(config: Config, folder: Path, seeds: Sequence[int]) -> dict[str, dict[int, dict[str, float]]]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from emobraid.encoders import hub
 from emobraid.encoders.adapters import Tuning, layers_of, tune
+from emobraid.encoders.base import Encoder
 from emobraid.encoders.deberta import remember_distances
 from emobraid.encoders.hub import Kind
 
@@ -141,6 +142,18 @@ class Tower(nn.Module):
     def identity(self, device: torch.device | str) -> str:
         """What a frozen output depends on: weights and arithmetic."""
         return f"{self.base}:{resolve(self.precision, torch.device(device))}"
+
+
+class PretrainedEncoder(Encoder):
+    """An encoder that stands on a tower; a frozen one is its stem."""
+
+    def __init__(self, name: str, kind: Kind, tuning: Tuning | None, precision: Precision, dropout: float) -> None:
+        super().__init__()
+        self.title = name
+        self.tower = Tower(name, kind, tuning or Tuning(), precision)
+        self.frozen = self.tower.model is None
+        self.has_stem = self.frozen
+        self.drop = nn.Dropout(dropout)
 
 
 def count_parameters(folder: Path) -> int:

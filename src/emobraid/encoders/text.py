@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from emobraid.encoders import hub
 from emobraid.encoders.adapters import Tuning
-from emobraid.encoders.base import Encoder, Utterance
-from emobraid.encoders.pretrained import Precision, Tower, buckets, preprocessing
+from emobraid.encoders.base import Utterance
+from emobraid.encoders.pretrained import Precision, PretrainedEncoder, buckets, preprocessing
 from emobraid.stream import Stream, pad
 
 BUDGET = {"cpu": 1_024, "cuda": 32_768}  # tokens of a bucket
@@ -20,7 +20,7 @@ SHORTEST = 8  # tokens that must find room
 ALPHABET = 26  # pieces that any vocabulary has
 
 
-class PretrainedText(Encoder):
+class PretrainedText(PretrainedEncoder):
     """The tokens of an utterance, each read in the light of what was said before (Kim & Vossen 2021, EmoBERTa,
     arXiv:2108.12009). Context goes in and is attended to; only the utterance's own tokens come out."""
 
@@ -33,17 +33,13 @@ class PretrainedText(Encoder):
         precision: Precision = "auto",
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        self.title = name
-        self.tower = Tower(name, "text", tuning or Tuning(), precision)
+        super().__init__(name, "text", tuning, precision, dropout)
         self.dim = self.tower.config.hidden_size
-        self.has_stem = self.tower.model is None
         prompts = tuning.prompt_length if tuning and tuning.method == "prompt" else 0  # they take places too
         self.max_length = min(max_length, position_limit(self.tower.config) - prompts)
         if self.max_length < SHORTEST:
             raise ValueError(f"{name} has no place left for words beside {prompts} prompts; lower prompt_length")
         self.preparation = f"tokens:1:{self.tower.reading}:{self.max_length}"
-        self.drop = nn.Dropout(dropout)
         self._tokenizer: Any = None
 
     @property

@@ -13,15 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emobraid.encoders.adapters import Tuning
-from emobraid.encoders.base import Encoder
-from emobraid.encoders.pretrained import Precision, Tower, preprocessing, width
+from emobraid.encoders.pretrained import Precision, PretrainedEncoder, Tower, preprocessing, width
 from emobraid.layers import BiLSTM
 from emobraid.stream import Stream
 
 FRAMES = {"cpu": 8, "cuda": 256}  # that go through at once; on a CPU few, so that what lies between stays small
 
 
-class PretrainedVideo(Encoder):
+class PretrainedVideo(PretrainedEncoder):
     """Each face's class token, then a bidirectional LSTM over the frames."""
 
     def __init__(
@@ -33,16 +32,13 @@ class PretrainedVideo(Encoder):
         precision: Precision = "auto",
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        self.title = name
-        self.tower = Tower(name, "video", tuning or Tuning(), precision)
-        self.has_stem = self.tower.model is None
+        super().__init__(name, "video", tuning, precision, dropout)
         side = self.tower.config.image_size
         self.crop = int(side if isinstance(side, int) else side[0])
         self.mean, self.std = normalisation(self.tower)
         self.preparation = f"faces:1:{self.crop}"
         self.width, self.dim = self.tower.config.hidden_size, 2 * hidden
-        self.norm, self.drop = nn.LayerNorm(self.width), nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(self.width)
         self.lstm = BiLSTM(self.width, hidden)
 
     def prepare(self, raw: np.ndarray) -> Tensor:

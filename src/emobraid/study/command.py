@@ -31,10 +31,7 @@ def ablate(
     """All fusions, each also with a part switched off; the line that says where the table is."""
     if few_shot != FewShotConfig():
         raise ValueError("settings of few-shot learning need --mode few_shot or --mode all")
-    refuse_multi_label(config)
-    open_corpus(config.data, config.model).split("train")  # nothing is written for data that is not there
-    if again:
-        clear(folder)
+    _begin(config, folder, again)
     table, _ = ablation(config, folder, reporter, fusions=study.fusions, seeds=study.seeds, off=study.switch_off)
     table.save(folder, ABLATION)
     table.show(Console())
@@ -52,13 +49,17 @@ def suite(
     """The complete suite; the line that says where the summary is."""
     if study.fusions != StudyConfig().fusions or study.switch_off is not None:
         raise ValueError("--mode all compares all fusions whole; fusions and switch_off are for --mode ablation")
+    _begin(config, folder, again)
+    shots = LIGHT if few_shot == FewShotConfig() else few_shot
+    path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=shots).run(reporter)
+    return f"written: {path}"
+
+
+def _begin(config: Config, folder: Path, again: bool) -> None:
     refuse_multi_label(config)
     open_corpus(config.data, config.model).split("train")  # nothing is written for data that is not there
     if again:
         clear(folder)
-    shots = LIGHT if few_shot == FewShotConfig() else few_shot
-    path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=shots).run(reporter)
-    return f"written: {path}"
 
 
 def clear(folder: Path) -> None:

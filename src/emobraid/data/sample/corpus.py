@@ -4,8 +4,6 @@ import csv
 import hashlib
 import json
 import multiprocessing
-import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import cv2
 
+from emobraid.data.sample.folder import whole
 from emobraid.data.sample.plan import SPEAKERS, Clip, plan
 from emobraid.data.sample.readme import readme
 from emobraid.data.sample.recording import record
@@ -49,16 +48,8 @@ def make_sample_corpus(
     settings = {"edition": EDITION, "seed": seed, "clips": clips}
     if _is_there(folder, settings):
         return
-    aside = folder.parent / f".{folder.name}.{os.getpid()}.unfinished"
-    try:
+    with whole(folder) as aside:
         _fill(aside, settings, workers, progress)
-        if folder.exists():
-            folder.rmdir()
-        aside.rename(folder)
-    except OSError as error:
-        raise ValueError(f"cannot write the sample corpus to {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _is_there(folder: Path, settings: Settings) -> bool:
@@ -85,7 +76,6 @@ def _is_there(folder: Path, settings: Settings) -> bool:
 
 def _fill(aside: Path, settings: Settings, workers: int, progress: Callable[[int, int], None] | None) -> None:
     rows = plan(settings["seed"], settings["clips"])
-    shutil.rmtree(aside, ignore_errors=True)  # of a killed process that had our number
     for part in ("audio", "video"):
         (aside / part).mkdir(parents=True)
     # a speaker's clips one after the other: the head is drawn once for all of them

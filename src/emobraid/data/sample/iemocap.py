@@ -4,8 +4,6 @@ The people and their lines do not exist, and the movements of the markers are dr
 """
 
 import json
-import os
-import shutil
 import wave
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from emobraid.data.audit.iemocap import EXPECTED_FILE
 from emobraid.data.iemocap_folds import FOLDER, Dialogue
 from emobraid.data.mocap import PARTS
+from emobraid.data.sample.folder import check, whole
 from emobraid.data.sample.iemocap_script import DIALOGUES, GAP, Turn, annotations, script, timed, transcript
 from emobraid.data.sample.plan import Showing
 from emobraid.data.sample.portrait import HEIGHT, WIDTH
@@ -51,34 +50,14 @@ def make_sample_iemocap(
     (Ses01's ._ files), `times` (Ses04F_impro01_M000 ends before it starts), `missing_transcript` (Ses05F_impro01).
     ValueError for settings out of range and a folder that holds anything.
     """
-    _check(folder, seed, clips, defects)
-    folder = Path(folder).expanduser().resolve()
-    aside = folder.parent / f".{folder.name}.{os.getpid()}.unfinished"
-    try:
+    check(folder, seed, clips, defects, known=DEFECTS, fewest=FEWEST, of=DIALOGUES)
+    with whole(folder) as aside:
         _fill(aside, seed, clips, defects, progress)
-        if folder.exists():
-            folder.rmdir()
-        aside.rename(folder)
-    except OSError as error:
-        raise ValueError(f"cannot write the sample corpus to {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _check(folder: Path, seed: int, clips: int, defects: Collection[str]) -> None:
-    if seed < 0 or clips < FEWEST or clips % DIALOGUES:
-        wanted = f"at least {FEWEST} and a multiple of {DIALOGUES}"
-        raise ValueError(f"seed must be at least 0 and clips {wanted}, got {seed} and {clips}")
-    if unknown := [d for d in defects if d not in DEFECTS]:
-        raise ValueError(f"unknown defect {unknown[0]!r}, known: {', '.join(DEFECTS)}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty: choose a new or an empty folder")
 
 
 def _fill(
     root: Path, seed: int, clips: int, defects: Collection[str], progress: Callable[[int, int], None] | None
 ) -> None:
-    shutil.rmtree(root, ignore_errors=True)  # of a killed process that had our number
     release, done, told = root / FOLDER, 0, dict[str, Counter[str]]()
     for name, group in groupby(script(seed, clips), key=lambda t: t.dialogue):
         turns = list(group)

@@ -5,7 +5,6 @@ The people, their lines and their series do not exist.
 
 import csv
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -18,6 +17,7 @@ from scipy.signal import resample_poly
 from emobraid.data.audit.meld import EXPECTED_FILE, NAMES
 from emobraid.data.labels import to_common
 from emobraid.data.meld import CLIP_FOLDERS, OWN_NAMES
+from emobraid.data.sample.folder import check, whole
 from emobraid.data.sample.plan import Clip, Showing, Split
 from emobraid.data.sample.recording import Samples, film_of, voice_of, write_mp4
 from emobraid.data.sample.sentences import sentence
@@ -76,18 +76,9 @@ def make_sample_meld(
     dia0_utt3 ends before it starts, dev dia0_utt0 has no length, test dia0_utt0 takes five minutes). ValueError for
     settings out of range and a folder that holds anything.
     """
-    _check(folder, seed, clips, defects)
-    folder = Path(folder).expanduser().resolve()
-    aside = folder.parent / f".{folder.name}.{os.getpid()}.unfinished"
-    try:
+    check(folder, seed, clips, defects, known=DEFECTS, fewest=FEWEST)
+    with whole(folder) as aside:
         _fill(aside, seed, clips, defects, progress)
-        if folder.exists():
-            folder.rmdir()
-        aside.rename(folder)
-    except OSError as error:
-        raise ValueError(f"cannot write the sample corpus to {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def script(seed: int, clips: int) -> list[Line]:
@@ -127,19 +118,9 @@ def _line(split: Split, dialogue: int, utterance: int, emotion: str, number: int
     )
 
 
-def _check(folder: Path, seed: int, clips: int, defects: Collection[str]) -> None:
-    if seed < 0 or clips < FEWEST:
-        raise ValueError(f"seed must be at least 0 and clips at least {FEWEST}, got {seed} and {clips}")
-    if unknown := [d for d in defects if d not in DEFECTS]:
-        raise ValueError(f"unknown defect {unknown[0]!r}, known: {', '.join(DEFECTS)}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty: choose a new or an empty folder")
-
-
 def _fill(
     root: Path, seed: int, clips: int, defects: Collection[str], progress: Callable[[int, int], None] | None
 ) -> None:
-    shutil.rmtree(root, ignore_errors=True)  # of a killed process that had our number
     for split in OWN_NAMES:
         _clip(root, split, "x").parent.mkdir(parents=True)
     planned, lines = script(seed, clips), list[Line]()

@@ -4,8 +4,6 @@ The people, their videos and what they think of films do not exist.
 """
 
 import json
-import os
-import shutil
 import wave
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -17,6 +15,7 @@ from emobraid.data.audit.mosei import EXPECTED_FILE
 from emobraid.data.folds import JSON
 from emobraid.data.mosei_files import SOUNDS, TRANSCRIPTS, VIDEOS
 from emobraid.data.mosei_labels import Rating
+from emobraid.data.sample.folder import check, whole
 from emobraid.data.sample.mosei_script import GAP, SEGMENTS, Part, script
 from emobraid.data.sample.mosei_tracks import write_tracks
 from emobraid.data.sample.recording import FRAME_RATE, film_of, voice_of, write_mp4
@@ -47,29 +46,9 @@ def make_sample_mosei(
     (the last of train), `missing_film` (v001).
     ValueError for settings out of range and a folder that holds anything.
     """
-    _check(folder, seed, clips, defects)
-    folder = Path(folder).expanduser().resolve()
-    aside = folder.parent / f".{folder.name}.{os.getpid()}.unfinished"
-    try:
+    check(folder, seed, clips, defects, known=DEFECTS, fewest=FEWEST, of=SEGMENTS)
+    with whole(folder) as aside:
         _fill(aside, seed, clips, frozenset(defects), media, progress)
-        if folder.exists():
-            folder.rmdir()
-        aside.rename(folder)
-    except OSError as error:
-        raise ValueError(f"cannot write the sample corpus to {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _check(folder: Path, seed: int, clips: int, defects: Collection[str]) -> None:
-    if seed < 0 or clips < FEWEST or clips % SEGMENTS:
-        raise ValueError(
-            f"seed must be at least 0 and clips at least {FEWEST} and a multiple of {SEGMENTS}, got {seed} and {clips}"
-        )
-    if unknown := [d for d in defects if d not in DEFECTS]:
-        raise ValueError(f"unknown defect {unknown[0]!r}, known: {', '.join(DEFECTS)}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty: choose a new or an empty folder")
 
 
 def _fill(
@@ -80,7 +59,6 @@ def _fill(
     media: bool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    shutil.rmtree(root, ignore_errors=True)  # of a killed process that had our number
     for inside in (TRANSCRIPTS, VIDEOS, SOUNDS) if media else (TRANSCRIPTS,):
         (root / "Raw" / inside).mkdir(parents=True)
     planned, parts = script(seed, clips), list[Part]()

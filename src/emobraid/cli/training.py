@@ -1,0 +1,129 @@
+"""`emobraid train`: one model, or in the modes few_shot, ablation and all a study of many."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from emobraid.config import (
+    Config,
+    DataConfig,
+    DistillationConfig,
+    FewShotConfig,
+    ModelConfig,
+    StudyConfig,
+    TrainingConfig,
+    to_toml,
+)
+
+STUDIES = ("ablation", "all")  # modes that are loops over runs
+Mode = Literal["standard", "contrastive", "few_shot", "distillation", "robust", "ablation", "all"]
+
+
+@dataclass(kw_only=True)
+class Train:
+    """Train a model on a folder of raw clips (or feature files) and calibrate it.
+
+    The folder holds train.csv and val.csv with columns text, audio_path, video_path, emotion; an empty cell is a
+    missing modality. The best model by validation macro-F1 is kept in OUTPUT_DIR/best_model; the test split is never
+    opened here. Ctrl-C saves and stops; --resume goes on, bit for bit.
+
+    Example: emobraid train --data_root data --fusion_type hierarchical
+    """
+
+    mode: Mode = "standard"
+    """Training regime. contrastive, distillation and robust lay the recipe of that name over --config; ablation
+    compares all fusions, all runs the whole suite."""
+    config: Path | None = None
+    """A recipe: a TOML file, or the name of one that ships (sample, features, meld). Flags override it."""
+    output_dir: Path = Path("checkpoints")
+    """Where metrics.jsonl, tensorboard/, resume/ and best_model/ go."""
+    resume: bool = False
+    """Go on with the run in output_dir."""
+    overwrite: bool = False
+    """Take away the run in output_dir first."""
+    print_config: bool = False
+    """Print the settings as TOML and stop."""
+    model: Annotated[ModelConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ModelConfig)
+    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=TrainingConfig)
+    data: Annotated[DataConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DataConfig)
+    distillation: Annotated[DistillationConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=DistillationConfig)
+    few_shot: Annotated[FewShotConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=FewShotConfig)
+    study: Annotated[StudyConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=StudyConfig)
+
+
+def train(args: Train) -> int:
+    if args.mode not in STUDIES and args.study != StudyConfig():
+        raise ValueError(f"seeds, fusions and switch_off are for --mode {' and '.join(STUDIES)}; one run has --seed")
+    if args.mode in STUDIES:
+        return _study(args)
+    if args.mode == "few_shot":
+        return _few_shot(args)
+    if args.mode != "all" and args.few_shot != FewShotConfig():
+        raise ValueError("settings of few-shot learning need --mode few_shot")
+    config = Config(model=args.model, training=args.training, data=args.data, distillation=args.distillation)
+    if args.mode == "distillation" and args.distillation.teacher_model is None:
+        raise ValueError("--mode distillation needs --teacher_model: a folder that `emobraid train` wrote")
+    if args.distillation != DistillationConfig() and args.distillation.teacher_model is None:
+        raise ValueError("settings of distillation need --teacher_model, without which nobody teaches")
+    if args.print_config:
+        print(to_toml(config), end="")
+        return 0
+    from emobraid.training.display import TerminalReporter
+    from emobraid.training.run import train as run
+    from emobraid.training.run_folder import BEST
+
+    other = "" if args.data.dataset == "csv" else f" --dataset {args.data.dataset}"
+    with TerminalReporter() as reporter:
+        outcome = run(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+    if os.environ.get("RANK", "0") != "0":  # launched together with the process that speaks
+        return 0
+    best = args.output_dir / BEST
+    print(
+        f"{best}: validation macro-F1 {outcome.best_macro_f1:.3f} at epoch {outcome.best_epoch + 1}; "
+        f"score it with: emobraid evaluate --model_path {best} --data_root {args.data.data_root}{other}"
+    )
+    return 0
+
+
+def _study(args: Train) -> int:
+    config = Config(model=args.model, training=args.training, data=args.data)
+    if args.print_config:
+        print(to_toml(config), end="")
+        return 0
+    if args.distillation != DistillationConfig():
+        raise ValueError(f"--mode {args.mode} chooses the teacher itself; leave the settings of distillation out")
+    from emobraid.study.command import ablate, suite
+    from emobraid.training.display import TerminalReporter
+
+    run = ablate if args.mode == "ablation" else suite
+    with TerminalReporter() as reporter:
+        print(run(config, args.study, args.few_shot, args.output_dir, args.overwrite, reporter))
+    return 0
+
+
+def _few_shot(args: Train) -> int:
+    from emobraid.training.few_shot_run import without_labels
+
+    if args.distillation != DistillationConfig():
+        raise ValueError("settings of distillation need --mode distillation")
+    config = Config(model=args.model, training=args.training, data=args.data, few_shot=args.few_shot)
+    config = config if args.few_shot.base_model else without_labels(config)
+    if args.print_config:
+        print(to_toml(config), end="")
+        return 0
+    from emobraid.evaluation.sealed import score_episodes
+    from emobraid.training.display import TerminalReporter
+    from emobraid.training.few_shot_report import WRITTEN, print_few_shot, summarise, write_few_shot
+    from emobraid.training.few_shot_run import prepare
+
+    with TerminalReporter() as reporter:
+        study = prepare(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+        found = summarise(score_episodes(study.base_path, study.config, study.score, reporter))
+    left_out = write_few_shot(study.folder, found)
+    print_few_shot(found, Console())
+    print("; ".join([f"written: {study.folder}/{WRITTEN}{'' if left_out else ', few_shot.png'}", *left_out]))
+    return 0
