@@ -20,6 +20,8 @@ def test_a_command_of_a_later_version_is_refused(refused, name):
     ("args", "said"),
     [
         (["train", "--fusion_tipe", "late"], "unknown option '--fusion_tipe', did you mean '--fusion_type'?"),
+        (["train", "--mode", "robust", "--epochz", "3"], "unknown option '--epochz', did you mean '--num_epochs'?"),
+        (["train", "--mode", "all", "--seedz", "3"], "unknown option '--seedz', did you mean '--seed'?"),
         (["train", "--fusion-tipe=late"], "unknown option '--fusion-tipe', did you mean '--fusion_type'?"),
         (["train", "--epochs", "3"], "unknown option '--epochs', did you mean '--num_epochs'?"),
         (["train", "--cache"], "unknown option '--cache', did you mean '--no_cache'?"),

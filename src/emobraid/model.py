@@ -13,6 +13,7 @@ from emobraid.config import ModelConfig
 from emobraid.encoders import Encoder
 from emobraid.encoders.pretrained import Tower
 from emobraid.fusion import Fused
+from emobraid.fusion.added import AddedClasses
 from emobraid.fusion.imagination import Imagination, honest
 from emobraid.stream import Batch, Stream, keep_only, present
 
@@ -55,11 +56,12 @@ class MultimodalEmotionModel(nn.Module):
             config.fusion_type,
             config.modalities,
             width,
-            len(config.labels),
+            len(config.labels) - config.added_labels,
             depth=config.fusion_depth,
             heads=config.fusion_heads,
             dropout=config.fusion_dropout,
         )
+        self.added = AddedClasses(config.added_labels, len(config.modalities), width)
         self.imagination = Imagination(config.modalities, width, config.fusion_dropout) if config.fill_missing else None
         self.affect = AffectHead(width, len(config.affect), config.fusion_dropout) if config.affect else None
 
@@ -101,7 +103,7 @@ class MultimodalEmotionModel(nn.Module):
         return {m: Stream(self.projections[m](s.values), s.mask) for m, s in encoded.items()}
 
     def fuse(self, encoded: Mapping[str, Stream]) -> Fused:
-        read = self._braid(encoded)
+        read = self.added(self._braid(encoded))
         return read if self.affect is None else read._replace(affect=self.affect(read.features))
 
     def _braid(self, encoded: Mapping[str, Stream]) -> Fused:

@@ -49,6 +49,16 @@ def pad(sequences: Sequence[Tensor]) -> Stream:
     return Stream(values, torch.arange(values.shape[1]) < lengths[:, None])
 
 
+def stacked(streams: Sequence[Stream]) -> Stream:
+    """Batches of the same modality as one, (B_1 + B_2 + ..., max T_i, ...)."""
+    longest = max(s.mask.shape[1] for s in streams)
+
+    def wide(x: Tensor) -> Tensor:
+        return torch.cat([x, x.new_zeros(x.shape[0], longest - x.shape[1], *x.shape[2:])], dim=1)
+
+    return Stream(torch.cat([wide(s.values) for s in streams]), torch.cat([wide(s.mask) for s in streams]))
+
+
 class Batch(NamedTuple):
     """What a model sees (`streams`) and what it is asked (`labels`, `affect`)."""
 

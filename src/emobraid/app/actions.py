@@ -10,6 +10,7 @@ from typing import Any
 from emobraid.app import spool, talk
 from emobraid.app.asr import Listener
 from emobraid.app.dashboard import dashboard
+from emobraid.app.together import Together
 from emobraid.app.visits import TEXT, TURNS, Beat, Visit, Visits, number
 from emobraid.dialogue import BuiltIn, Conversation, Responder, is_crisis
 from emobraid.media import MediaBytes
@@ -28,12 +29,14 @@ class Actions:
         self.recognizer, self.listener = recognizer, listener
         self.responder = responder or BuiltIn()
         self.visits = Visits(self._new_visit)
-        # a reading is many short steps: taken at once by several threads, they wait for the interpreter at each of them
-        self._one = threading.Lock()
+        self._together: Together | None = None
+        self._first = threading.Lock()
 
     def _new_visit(self) -> Visit:
         recognizer = self.recognizer()
-        return Visit(recognizer, Conversation(recognizer, self.responder), self.listener)
+        with self._first:
+            self._together = self._together or Together(recognizer)
+        return Visit(recognizer, Conversation(recognizer, self.responder), self.listener, self._together)
 
     def visit(self, key: str, language: str = "") -> Visit:
         """The visit of a tab; `language` is what its browser asks for (Accept-Language), which chooses help lines."""
@@ -58,7 +61,7 @@ class Actions:
     def beat(self, visit: Visit, sent: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """A beat of camera and microphone: what the camera's frame shows, and the dashboard."""
         beat = Beat.of(sent)
-        with visit.lock, self._one:
+        with visit.lock:
             if beat.turn > visit.ended:
                 visit.take(beat, time.monotonic())
             heard = visit.dictation.said if visit.dictation else ""

@@ -10,6 +10,7 @@ import soxr
 import torch
 from torch import Tensor
 
+from emobraid.app.together import Together
 from emobraid.data.shelf import Input
 from emobraid.decoding.faces import SMALLEST_FACE, Box, closest, crop, haar, near
 from emobraid.encoders.base import Encoder, Utterance
@@ -76,12 +77,12 @@ class RunningSound:
 class Live:
     """What one person shows, says and types right now. `at` is seconds of a clock that never goes back.
 
-    Not for two threads at once. Reads with any model whose face and voice come from raw media; a modality that the
-    model reads from feature files only is missing, and `notes` says so.
+    Not for two threads at once; those of several people may share a `together`. Reads with any model whose face and
+    voice come from raw media; a modality that the model reads from feature files only is missing, and `notes` says so.
     """
 
-    def __init__(self, recognizer: Recognizer) -> None:
-        self.recognizer = recognizer
+    def __init__(self, recognizer: Recognizer, together: Together | None = None) -> None:
+        self.recognizer, self.together = recognizer, together or Together(recognizer)
         self.encoders: dict[str, Encoder] = recognizer.model.by_modality()
         self.frames = recognizer.config.model.video_max_frames
         self.sound, self.face = RunningSound(), FaceBox()
@@ -140,14 +141,17 @@ class Live:
         if self.reads("text"):
             self._said = at
             prepared = Input(self.encoders["text"].prepare(Utterance(text)))
-            self._encoded["text"] = self._encode("text", prepared)
+            with self.together.encoding:
+                self._encoded["text"] = self._encode("text", prepared)
 
     def read(self, at: float) -> Prediction | None:
         """What the last seconds express; None when there is nothing to read, and `notes` says why."""
         self.notes = {m: why for m in self.encoders if (why := self._missing(m, at))}
         if len(self.notes) == len(self.encoders):
             return None
-        return self.recognizer.read_encoded({m: self._stream(m) for m in self.encoders}, self.notes)
+        with self.together.encoding:
+            encoded = {m: self._stream(m) for m in self.encoders}
+        return self.together.read(encoded, self.notes)
 
     def _missing(self, modality: str, at: float) -> str:
         if not self.reads(modality):

@@ -15,9 +15,9 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from emobraid.app.limits import ServerSettings
 from emobraid.app.live import Live
-from emobraid.app.readings import Readings
 from emobraid.app.refusals import Refusal, of_any
 from emobraid.app.service import Service
+from emobraid.app.together import Together
 from emobraid.media import Limits, MediaBytes, MediaError, MediaReader
 
 PICTURE, SOUND = 1, 2  # the first byte of a binary message says what follows
@@ -35,7 +35,8 @@ class Misused(ValueError):
 def add_stream(app: FastAPI, service: Service) -> None:
     limits = Limits(pixels=int(1e6 * service.settings.stream_megapixels), deadline=service.settings.decode_seconds)
     reader = MediaReader(limits=limits)
-    pool = ThreadPoolExecutor(1, thread_name_prefix="emobraid-live")
+    pool = ThreadPoolExecutor(service.settings.streams, thread_name_prefix="emobraid-live")
+    shared: list[Together] = []
     service.at_end += [lambda: pool.shutdown(wait=False, cancel_futures=True), reader.close]
     open_now: set[WebSocket] = set()
     service.metrics.gauges["emobraid_streams"] = ("Live streams.", lambda: len(open_now))
@@ -53,8 +54,9 @@ def add_stream(app: FastAPI, service: Service) -> None:
             await socket.close(TRY_LATER)
             return
         open_now.add(socket)
+        shared[:] = shared or [Together(readings.recognizer)]
         try:
-            await LiveStream(socket, readings, reader, pool, service.settings).run()
+            await LiveStream(socket, shared[0], reader, pool, service.settings).run()
         except WebSocketDisconnect:
             pass
         finally:
@@ -67,13 +69,13 @@ class LiveStream:
     def __init__(
         self,
         socket: WebSocket,
-        readings: Readings,
+        together: Together,
         reader: MediaReader,
         pool: ThreadPoolExecutor,
         settings: ServerSettings,
     ) -> None:
         self.socket, self.reader, self.pool, self.settings = socket, reader, pool, settings
-        self.live = Live(readings.recognizer)
+        self.live = Live(together.recognizer, together)
         self.rate, self.kind = 16_000, "int16"
         self.news = False  # something came in since the last reading
         self.left_out = 0  # pictures beyond the agreed number a second

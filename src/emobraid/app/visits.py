@@ -16,6 +16,7 @@ import numpy as np
 from emobraid.app.asr import Dictation, Listener
 from emobraid.app.live import Live
 from emobraid.app.smoothing import Smoothed, Smoother
+from emobraid.app.together import Together
 from emobraid.dialogue import Conversation
 from emobraid.recognizer import Prediction, Recognizer
 
@@ -99,11 +100,17 @@ class Visit:
     `ended`, or of one before it, comes too late.
     """
 
-    def __init__(self, recognizer: Recognizer, conversation: Conversation, listener: Listener | None = None) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        conversation: Conversation,
+        listener: Listener | None = None,
+        together: Together | None = None,
+    ) -> None:
         # an answer is made piece by piece, by whichever thread is free: no lock that belongs to one of them
         self.lock, self.talking, self.forgotten = threading.RLock(), threading.Lock(), 0
         self.recognizer, self.conversation = recognizer, conversation
-        self.live = Live(recognizer)
+        self.live = Live(recognizer, together)
         self.dictation = Dictation(listener) if listener else None
         self.used = time.monotonic()
         self.ended = self._turn = 0

@@ -19,6 +19,8 @@ class ModelConfig:
     """The classes, in the order of every table."""
     label_kind: LabelKind = "exclusive"
     """exclusive: one class an utterance; multi: any number of them, each with its own threshold."""
+    added_labels: int = Field(default=0, ge=0)
+    """How many of the last labels were added to a trained model; written by `emobraid add-emotion`, never asked for."""
     affect: tuple[AffectDimension, ...] = ()
     """Dimensions that the model reads as numbers beside its classes, from columns of these names."""
 
@@ -94,6 +96,8 @@ class ModelConfig:
         if not self.modalities or len(set(self.modalities)) != len(self.modalities):
             raise ValueError(f"modalities must be one or more of {', '.join(MODALITIES)}, each once")
         LabelSpace(self.labels, self.label_kind)  # says what is wrong with them
+        if self.added_labels >= len(self.labels):
+            raise ValueError("added_labels counts the last of the labels, and not all of them")
         if len(set(self.affect)) != len(self.affect):
             raise ValueError("affect must name each dimension once")
         if self.fusion_hidden_size % self.fusion_heads:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from emobraid.config import ModelConfig
 from emobraid.fusion import Fused
+from emobraid.fusion.added import reading
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Stream
 from emobraid.training.optimization import schedule
@@ -19,12 +20,6 @@ from emobraid.training.optimization import schedule
 STEPS, RATE, WARMUP = 20, 3e-3, 0.1
 HEAD_RATE = 10.0  # the head is new, all else begins as no change: it learns this much faster
 SCALE = 10.0  # what cosines are multiplied by at first, so that a softmax of them can be sure
-
-
-def reading(read: Fused) -> Tensor:
-    """(B, W): the fusion's features and each modality's embedding, of unit length each; zero where missing."""
-    parts = torch.cat([read.features[:, None], read.embeddings], dim=1)  # (B, 1 + M, D)
-    return F.normalize(parts.float(), dim=-1).flatten(1)
 
 
 def by_class(labels: Tensor, classes: int) -> list[Tensor]:

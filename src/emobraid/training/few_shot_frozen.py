@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from emobraid.data.prepared import PreparedSplit
+from emobraid.fusion.added import reading
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Stream, keep_only, pad
-from emobraid.training.few_shot import reading
 
 
 class Frozen:

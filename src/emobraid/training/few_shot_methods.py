@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from emobraid.config import ModelConfig
 from emobraid.data.few_shot import Episode
+from emobraid.fusion.added import reading
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Stream
-from emobraid.training.few_shot import CosineHead, FewShotModel, by_class, learn, nearness, reading
+from emobraid.training.few_shot import CosineHead, FewShotModel, by_class, learn, nearness
 from emobraid.training.few_shot_frozen import Frozen
 
 #: what development episodes choose a learning rate among, the same for all; a head learns ten times as fast

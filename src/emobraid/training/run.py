@@ -153,6 +153,8 @@ def refuse_idle_settings(model: MultimodalEmotionModel, config: Config) -> None:
     """ValueError for settings that nothing in this model listens to."""
     tuned = any(tower.model is not None for tower in model.towers().values())
     settings = config.training
+    if config.model.added_labels:
+        raise ValueError("added_labels is what `emobraid add-emotion` writes; training learns all labels together")
     if settings.reconstruction_weight and not config.model.fill_missing:
         raise ValueError("reconstruction_weight needs --fill_missing: nothing is imagined in this model")
     if config.model.fill_missing and not settings.reconstruction_weight:
