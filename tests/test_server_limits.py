@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from starlette.testclient import TestClient
 
 import server_fixtures
 from emobraid import cli
+from emobraid.app import launching
 from emobraid.app.limits import ServerSettings
 from emobraid.app.server import create_app
 from server_fixtures import HERE, WORDS, client_of, tiny_recognizer
@@ -115,3 +117,14 @@ def test_every_limit_is_an_option_with_a_sentence_and_stands_in_the_table_of_the
 def test_limits_that_cannot_be_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         ServerSettings(**changed)
+
+
+def test_the_model_leaves_half_of_the_cores_to_those_who_answer(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        for cores, share in ((8, 4), (2, 1), (1, 1), (None, 1)):
+            monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+            launching.share_cores()
+            assert torch.get_num_threads() == share
+    finally:
+        torch.set_num_threads(before)

@@ -69,6 +69,13 @@ def launch_settings(settings: ServerSettings) -> dict[str, Any]:
     }
 
 
+def share_cores() -> None:
+    """Half of the cores for the model, whose threads wait by spinning; the others answer, decode and draw."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+
+
 def demo(
     model_path: Path | None,
     settings: ServerSettings,
@@ -78,8 +85,6 @@ def demo(
     asr: str | None = None,
 ) -> int:
     """Open the page and stay until Ctrl-C. ValueError or OSError when it cannot be started."""
-    import torch
-
     from emobraid.app.serving import tell, with_token
     from emobraid.dialogue import Llm
     from emobraid.recognizer import Recognizer
@@ -88,7 +93,7 @@ def demo(
         raise ValueError("--llm_url and --llm_model belong together")
     settings = with_token(settings)
     folder, synthetic = find_model(model_path)
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # people share the cores
+    share_cores()
     from emobraid.app.page import build
 
     responder = Llm(llm_url, llm_model) if llm_url and llm_model else None

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from emobraid.app.launching import find_model
+from emobraid.app.launching import find_model, share_cores
 from emobraid.app.limits import ServerSettings
 from emobraid.app.protocol import protocol_for
 from emobraid.app.server import create_app
@@ -25,7 +25,7 @@ TOKEN = "EMOBRAID_TOKEN"  # noqa: S105  the name of a variable
 LARGEST_MESSAGE = 16 << 20  # bytes of a WebSocket message: a picture of 12 megapixels, well compressed
 #: seconds after which the model's thread must hand over to the one that answers, which may wait that long after each of
 #: its system calls; Python's own is 0.005
-SWITCH = 0.001
+SWITCH = 0.0003
 PINGS = 20.0  # seconds between pings, and until an unanswered one ends a WebSocket
 
 
@@ -41,6 +41,7 @@ def serve(
     settings = with_token(settings)
     folder, synthetic = find_model(model_path)
     responder = responder_of(llm_url, llm_model)
+    share_cores()
     app = create_app(lambda: Recognizer.from_pretrained(folder), settings, responder=responder)
     if page:
         from emobraid.app.page import mount
