@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,21 @@ def test_other_settings_than_the_run_began_with_are_refused_by_name(tmp_path, co
     ):
         with pytest.raises(ValueError, match=f"^{told}"):
             run(feature_config(corpus, **{"save_every": 2, **changed}), unbroken, resume=True)
+
+
+@pytest.mark.parametrize(("table", "split"), [("train.csv", "training"), ("val.csv", "validation")])
+def test_a_run_does_not_go_on_with_other_data(tmp_path, config, corpus, table, split):
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "run", reporter=at(4, interrupt))
+    moved = tmp_path / "moved"
+    shutil.copytree(corpus, moved)
+    here = replace(config, data=replace(config.data, data_root=moved))
+    rows = (moved / table).read_text().splitlines()
+    (moved / table).write_text("\n".join([rows[0], *rows[2:], ""]))
+    with pytest.raises(ValueError, match=f"the {split} split is not what it was when the run in .* began"):
+        run(here, tmp_path / "run", resume=True)
+    (moved / table).write_text("\n".join([*rows, ""]))
+    run(here, tmp_path / "run", resume=True)
 
 
 def test_resuming_needs_no_settings_but_the_data(tmp_path, config, unbroken, corpus, capsys):

@@ -3,6 +3,7 @@
 Shapes: N utterances, C classes, T time, K affect dimensions.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,14 @@ class PreparedSplit:
                 told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(3))
                 parts.append(f"{modality} missing in {len(gone)} ({told})")
         return "; ".join(parts)
+
+    def fingerprint(self) -> str:
+        """A short hash of which utterances these are, what is asked of them, and how much of each modality there is."""
+        rows = [(s.id, s.group, [len(t[i]) for t in self.tensors.values()]) for i, s in enumerate(self.samples)]
+        told = hashlib.sha256(repr(rows).encode())
+        for asked in (self.labels, self.affect):
+            told.update(b"" if asked is None else asked.numpy().tobytes())
+        return told.hexdigest()[:12]
 
     def lengths(self) -> Tensor:
         """(N,) the longest of each utterance's streams, by which batches are formed."""

@@ -37,6 +37,7 @@ class Standing:
     log_bytes: int = 0
     stopped: bool = False  # early stopping has spoken
     processes: int = 1  # that trained together
+    data: str = ""  # fingerprints of the training and the validation split
 
 
 class Watcher(Protocol):
@@ -119,6 +120,17 @@ def newest(folder: Path) -> tuple[Saved | None, list[str]]:
             continue
         return saved, damaged
     return None, damaged
+
+
+def refuse_other_data(was: Standing, now: Standing, folder: Path) -> None:
+    """A resumed run must learn from the same rows; ValueError otherwise. States of earlier versions do not tell."""
+    splits = zip(("training", "validation"), was.data.split(), now.data.split(), strict=False)
+    for name, before, after in splits:
+        if before != after:
+            raise ValueError(
+                f"the {name} split is not what it was when the run in {folder} began (rows, labels or lengths are "
+                "others); put it back to resume, or start anew in another folder"
+            )
 
 
 def restore_optimizer(optimizer: Optimizer, moments: dict[str, Tensor]) -> None:

@@ -94,14 +94,17 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.num_epochs
         self.pretraining_steps = self.steps_per_epoch * min(settings.pretrain_epochs, settings.num_epochs)
-        self.standing = Standing(processes=self.accelerator.num_processes)
+        data = f"{train.fingerprint()} {val.fingerprint()}"
+        self.standing = Standing(processes=self.accelerator.num_processes, data=data)
 
     def resume(self, saved: state.Saved) -> None:
-        """Take over a saved state: weights, moments, place in the data."""
+        """Take over a saved state: weights, moments, place in the data; ValueError when the data are others now."""
+        state.refuse_other_data(saved.standing, self.standing, self.folder)
         checkpoint.check_bases(self.raw_model, {"bases.json": saved.bases}, self.folder)
         checkpoint.load_weights(self.raw_model, saved.weights, self.folder)
         state.restore_optimizer(self.optimizer.optimizer, saved.moments)
-        self.standing = replace(saved.standing, processes=self.accelerator.num_processes)
+        now = self.standing
+        self.standing = replace(saved.standing, processes=now.processes, data=now.data)
 
     def fit(self) -> Outcome:
         """Train to the end, or until a stop is asked for (Interrupted), saving on the way."""
