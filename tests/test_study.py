@@ -227,6 +227,15 @@ def test_a_suite_that_is_killed_goes_on_and_ends_with_the_same_summary(tmp_path,
     assert all((parts / link).is_file() for link in links)
 
 
+def test_a_stage_that_the_corpus_is_too_small_for_is_told_and_the_others_stand(tmp_path, corpus):
+    suite = Suite(config=quick(corpus), folder=tmp_path, few_shot=replace(SHOTS, shots=(500,)))
+    watched = Onlooker()
+    told = suite._kept("Few-shot learning", suite.few_shots(watched))
+    assert told.startswith("## Few-shot learning\n\nNot run: ")
+    assert "500" in told
+    assert any(line.startswith("passed over: ") for line in watched.said)
+
+
 def test_the_suite_starts_from_any_settings_but_its_own_modes(tmp_path, corpus, capsys):
     flags = [*as_flags(quick(corpus)), "--output_dir", str(tmp_path)]
     assert main(["train", "--mode", "all", *flags, "--fusions", "early"]) == 2

@@ -38,7 +38,7 @@ class Suite:
 
     def run(self, reporter: TrainingReporter) -> Path:
         """Every stage that is not done yet, then the summary, whose path is returned."""
-        stages: list[tuple[str, Callable[[TrainingReporter], Table | Path]]] = [
+        stages: list[tuple[str, Callable[[TrainingReporter], Table | Path | str]]] = [
             ("Standard training", self.standard),
             ("All fusions", self.fusions),
             ("Few-shot learning", self.few_shots),
@@ -65,8 +65,15 @@ class Suite:
         """All fusions, whole; the trial of the settings' own is there already."""
         return ablation(self.config, self.folder, reporter, fusions=tuple(FUSIONS), seeds=self.seeds, off=())[0]
 
-    def few_shots(self, reporter: TrainingReporter) -> Path:
-        """A base that never saw a label, adapted to episodes of a few labelled utterances."""
+    def few_shots(self, reporter: TrainingReporter) -> Path | str:
+        """A base that never saw a label, adapted to episodes of a few labelled utterances; or why that cannot be."""
+        try:
+            return self._few_shots(reporter)
+        except ValueError as error:  # one modality alone, or too few utterances of a class: the other stages stand
+            reporter.say(f"passed over: {error}")
+            return f"Not run: {error}"
+
+    def _few_shots(self, reporter: TrainingReporter) -> Path:
         config = without_labels(replace(self.config, few_shot=self.few_shot))
         study = prepare(config, self.folder / "few_shot", resume=True, overwrite=False, reporter=reporter)
         write_few_shot(study.folder, summarise(score_episodes(study.base_path, study.config, study.score, reporter)))
@@ -87,9 +94,11 @@ class Suite:
         """Robust training against plain training and modality dropout alone, on the missing-modality benchmark."""
         return robustness(self.config, self.folder, reporter, seeds=self.seeds, plan=self.plan, baselines=False)[0]
 
-    def _kept(self, title: str, made: Table | Path) -> str:
+    def _kept(self, title: str, made: Table | Path | str) -> str:
         """A stage's part of the summary, its table saved beside."""
         stem = title.lower().replace(" ", "_").replace("-", "_")
+        if isinstance(made, str):
+            return f"## {title}\n\n{made}\n"
         if isinstance(made, Path):
             return f"## {title}\n\nFull report: [{made.name}]({made.relative_to(self.folder)})\n"
         made.save(self.folder, stem)
