@@ -21,7 +21,7 @@ from emobraid.data.corpus import Sample
 from emobraid.data.preparer import Preparer
 from emobraid.data.sample import make_sample_corpus
 from emobraid.data.shelf import Shelf
-from emobraid.encoders import hub
+from emobraid.encoders.reports import quiet
 from emobraid.media import MediaReader
 
 WORKERS = 2
@@ -57,7 +57,7 @@ def samples(folder: Path, count: int) -> list[Sample]:
 
 
 def one_by_one(folders: Mapping[str, Path], files: Sequence[Sample], frames: int) -> Callable[[], None]:
-    with hub.quiet():
+    with quiet():
         models = {
             m: transformers.AutoModel.from_pretrained(
                 folders[m], attn_implementation="eager", dtype=torch.float32

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor
 
-from emobraid.encoders import hub
 from emobraid.encoders.audio import PretrainedAudio, averaged
 from emobraid.encoders.pretrained import Precision, resolve
+from emobraid.encoders.reports import quiet
 from emobraid.encoders.text import PretrainedText
 from emobraid.encoders.video import PretrainedVideo
 
@@ -40,7 +40,7 @@ def inputs(quick: bool) -> dict[str, np.ndarray]:
 
 def plain(modality: str, folder: Path, raw: np.ndarray) -> Call:
     """An eager float32 call of `transformers`."""
-    with hub.quiet():
+    with quiet():
         model = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
         if modality == "text":
             ids = torch.from_numpy(raw)[None]

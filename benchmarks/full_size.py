@@ -15,7 +15,7 @@ import sentencepiece
 import torch
 import transformers
 
-from emobraid.encoders import hub
+from emobraid.encoders.reports import quiet
 
 LETTERS = "the quick brown fox jumps over the lazy dog, and packs five dozen liquor jugs: 0123456789!?"
 
@@ -81,7 +81,7 @@ def full_size(folder: Path) -> dict[str, Path]:
             aside = place.with_suffix(".part")
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
-            with hub.quiet():
+            with quiet():
                 MAKERS[modality](aside)
             aside.rename(place)
     return places

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from emobraid.encoders import hub as models
 from emobraid.encoders.adapters import Tuning
 from emobraid.encoders.audio import SHORTEST, PretrainedAudio
+from emobraid.encoders.reports import quiet
 from emobraid.encoders.text import PretrainedText
 from emobraid.encoders.video import PretrainedVideo
 from emobraid.stream import Stream
@@ -66,7 +66,7 @@ def plain(hub):
 
     @functools.cache
     def loaded(name):
-        with models.quiet():
+        with quiet():
             model = AutoModel.from_pretrained(hub[name], dtype=torch.float32, local_files_only=True).eval()
         return model.get_encoder() if name == "whisper" else model
 

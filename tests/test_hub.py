@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from emobraid.encoders import hub
+from emobraid.encoders.reports import quiet
 from tiny_hub import MAKERS, TinyHub
 
 KINDS = dict.fromkeys(("deberta-v2", "deberta-v2-fast", "bert", "roberta"), "text")
@@ -241,7 +242,7 @@ def test_the_way_out_of_a_pickled_folder_gives_the_same_weights(folder):
     torch.save(weights, folder / "pytorch_model.bin")
     program, flag, code = shlex.split(refusal(folder).split("`")[1])
     assert (program, flag) == ("python", "-c")
-    with hub.quiet():
+    with quiet():
         exec(code, {})
     safe = hub.locate(f"{folder}-safe")
     converted = load_file(safe / "model.safetensors")
@@ -424,12 +425,32 @@ def test_quiet_is_quiet_and_leaves_everything_as_it_was(models, capfd):
     before = reports.get_verbosity()
     reports.set_verbosity(logging.INFO)
     try:
-        with hub.quiet():
+        with quiet():
             AutoModel.from_pretrained(models["vit"])  # would report the classifier that it leaves out, and draw a bar
-        with contextlib.suppress(KeyError), hub.quiet():
+        with contextlib.suppress(KeyError), quiet():
             raise KeyError
         assert reports.get_verbosity() == logging.INFO
         assert reports.set_tqdm_hook(None) is None
     finally:
         reports.set_verbosity(before)
     assert capfd.readouterr() == ("", "")
+
+
+def test_reports_come_back_when_the_last_of_several_threads_is_out():
+    from transformers.utils import logging as reports
+
+    before = reports.get_verbosity()
+    reports.set_verbosity(logging.INFO)
+    try:
+        first, second = quiet(), quiet()
+        first.__enter__()
+        second.__enter__()  # as another thread would, in between
+        first.__exit__(None, None, None)
+        assert reports.get_verbosity() == logging.ERROR
+        second.__exit__(None, None, None)
+        assert reports.get_verbosity() == logging.INFO
+        with quiet():
+            assert reports.get_verbosity() == logging.ERROR
+        assert reports.get_verbosity() == logging.INFO
+    finally:
+        reports.set_verbosity(before)

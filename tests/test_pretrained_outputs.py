@@ -10,8 +10,8 @@ import torch
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 import pretrained_fixtures
-from emobraid.encoders import hub as models
 from emobraid.encoders.audio import SHORTEST
+from emobraid.encoders.reports import quiet
 from emobraid.stream import pad
 from pretrained_fixtures import LINES, SOUND, TEXT, encoder_of, faces, sound
 
@@ -55,7 +55,7 @@ def test_frozen_sound_is_every_hidden_state_averaged_over_neighbours(build, plai
 
 
 def test_frozen_faces_are_class_tokens(build, plain, hub):
-    with models.quiet():
+    with quiet():
         processor = AutoImageProcessor.from_pretrained(hub["vit"], backend="pil")
     encoder, clips = build("vit"), [faces(n, seed=n) for n in (3, 6, 1)]
     ours = encoder.stem([encoder.prepare(clip) for clip in clips])
@@ -87,7 +87,7 @@ def test_a_sound_shorter_than_a_frame_is_one_position(build, samples, method):
 
 @pytest.mark.parametrize(("side", "levels"), [(32, 0.01), (48, 1.01), (96, 1.01), (20, 1.01)])
 def test_pixels_are_those_of_the_image_processor(build, hub, side, levels):
-    with models.quiet():
+    with quiet():
         processor = AutoImageProcessor.from_pretrained(hub["vit"], backend="pil", resample=2)  # bilinear
     y, x = np.mgrid[0:side, 0:side] / side
     # smooth, as faces are; and two plain ones

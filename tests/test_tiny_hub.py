@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModel, AutoTokenizer
 
-from emobraid.encoders import hub
+from emobraid.encoders.reports import quiet
 from tiny_hub import MAKERS, VOCABULARY, TinyHub, make_tiny_hub
 
 TEXT = ("deberta-v2", "deberta-v2-fast", "bert", "roberta")
@@ -32,7 +32,7 @@ def _no_network(monkeypatch):
 
 def loaded(folder):
     """The encoder in float32, and the report of its load."""
-    with hub.quiet():
+    with quiet():
         model, report = AutoModel.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
@@ -40,7 +40,7 @@ def loaded(folder):
 
 
 def image_processor(folder):
-    with hub.quiet():  # it says that torchvision is missing, also when asked for the other backend
+    with quiet():  # it says that torchvision is missing, also when asked for the other backend
         return AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
 
 
@@ -156,7 +156,7 @@ def test_deberta_is_laid_out_as_on_the_hub(models):
     names = {"config.json", "model.safetensors", "spm.model", "tokenizer_config.json"}
     assert {file.name for file in folder.iterdir()} == names
     assert {t.dtype for t in load_file(folder / "model.safetensors").values()} == {torch.float16}
-    with hub.quiet():
+    with quiet():
         assert (
             AutoModel.from_pretrained(folder).dtype == torch.float16
         )  # the trap: half precision unless told otherwise

@@ -5,11 +5,9 @@ Nothing here opens a connection, no pickle is ever read, and a model that is not
 
 import hashlib
 import json
-import logging
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -225,19 +223,3 @@ def check_kind(source: Path | Mapping[str, Any], kind: Kind) -> None:
         raise ValueError(f"{where} is no model of transformers ({CONFIG} has no model_type); {wanted}")
     if (actual := architectures().get(model_type, kind)) != kind:
         raise ValueError(f"{where} is a model for {actual} (model_type {model_type!r}); {wanted}")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """The reports and progress bars of transformers stay off inside: what matters of a load its caller checks."""
-    from transformers.utils import logging as reports
-
-    level = reports.get_verbosity()
-    reports.set_verbosity(logging.ERROR)
-    # not disable_progress_bar: what undoes it warns where bars are off by the environment
-    before = reports.set_tqdm_hook(lambda bar, args, settings: bar(*args, **{**settings, "disable": True}))
-    try:
-        yield
-    finally:
-        reports.set_tqdm_hook(before)
-        reports.set_verbosity(level)

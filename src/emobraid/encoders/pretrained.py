@@ -19,6 +19,7 @@ from emobraid.encoders.adapters import Tuning, layers_of, tune
 from emobraid.encoders.base import Encoder
 from emobraid.encoders.deberta import remember_distances
 from emobraid.encoders.hub import Kind
+from emobraid.encoders.reports import quiet
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
@@ -38,7 +39,7 @@ def load(folder: Path) -> Any:
     """The encoder in `folder` in float32, in evaluation mode, without pooler or decoder; nothing random is drawn."""
     from transformers import AutoModel
 
-    with hub.quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         # an fp16 checkpoint would train in fp16 without the dtype
         whole, report = AutoModel.from_pretrained(
             folder,
@@ -62,14 +63,14 @@ def settings(folder: Path) -> Any:
     """The settings of a model, without its weights."""
     from transformers import AutoConfig
 
-    with hub.quiet():
+    with quiet():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def preprocessing(load: Any, folder: Path, **options: Any) -> Any:
     """A model's tokenizer, feature extractor or image processor, from its folder alone."""
     try:
-        with hub.quiet():
+        with quiet():
             return load(folder, local_files_only=True, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         why = str(error).partition(". ")[0]
