@@ -200,6 +200,25 @@ def test_prompts_are_refused_where_words_are_narrower_than_layers():
         tune(narrow, Tuning("prompt"), "text")
 
 
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("XLNet", {"vocab_size": 50, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 16}),
+        ("Swin", {"image_size": 32, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 2}),
+        ("Nystromformer", {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}),
+    ],
+)
+def test_prompts_are_refused_where_layers_count_their_places(name, size):
+    config = getattr(transformers, f"{name}Config")(**size)
+    model = getattr(transformers, f"{name}Model")(config)
+    with pytest.raises(
+        ValueError, match=f"^prompts do not fit {name}Model, whose layers count their places; use bitfit$"
+    ):
+        tune(model, Tuning("prompt"), "video" if name == "Swin" else "text")
+    tune(model, Tuning("bitfit"), "text")
+    assert any(p.requires_grad for p in model.parameters())
+
+
 # how they begin
 
 

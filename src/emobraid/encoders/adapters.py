@@ -21,6 +21,8 @@ Method = Literal["frozen", "adapter", "lora", "prompt", "bitfit", "full"]
 
 # query and value maps by the names that the architectures give them
 QUERY_VALUE = re.compile(r"\.(query|value|query_proj|value_proj|q_proj|v_proj|q_lin|v_lin|q|v|Wqkv|qkv)$")
+#: they lay out windows, landmarks or relative places by the number of positions, which prompts would change
+COUNTED = ("xlnet", "swin", "swinv2", "nystromformer")
 FEED_FORWARD = re.compile(r"\.feed_forward\.(intermediate_dense|output_dense)$")
 
 
@@ -66,6 +68,8 @@ def tune(model: Any, tuning: Tuning, kind: str) -> None:
     elif tuning.method == "lora":
         add_lora(model, tuning.lora_rank)
     elif tuning.method == "prompt":
+        if model.config.model_type in COUNTED:
+            raise ValueError(f"prompts do not fit {type(model).__name__}, whose layers count their places; use bitfit")
         words = model.get_input_embeddings() if kind == "text" else None
         if words is not None and words.embedding_dim != model.config.hidden_size:
             raise ValueError(f"prompts do not fit {type(model).__name__}: its embeddings are narrower; use adapter")
