@@ -23,6 +23,7 @@ def earlier_run(
     """The state to go on from; ValueError when there is a run and it is not said what to do with it."""
     if resume and overwrite:
         raise ValueError("--resume continues a run, --overwrite takes it away: give one of them")
+    refuse_unwritable(folder)
     saved, damaged = state.newest(folder / "resume")
     for line in damaged:
         reporter.say(f"passed over: {line}")
@@ -37,6 +38,15 @@ def earlier_run(
     if resume:
         reporter.say(f"nothing to resume in {folder} yet: starting")
     return None
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """OSError when nothing can be written there: told at once, not after all data have been read."""
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"cannot write to {folder}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to {folder}: {there} may not be written to; choose another --output_dir")
 
 
 def refuse_changes(was: Config, now: Config) -> None:

@@ -26,6 +26,7 @@ from emobraid.training import state
 from emobraid.training.guidance import Guide
 from emobraid.training.lesson import Lesson, Reader
 from emobraid.training.log import MetricsLog, NoLog
+from emobraid.training.memory import told_what_fits
 from emobraid.training.objectives import classification_for
 from emobraid.training.optimization import optimizer_for, schedule
 from emobraid.training.processes import Shares, agreed
@@ -117,7 +118,7 @@ class Trainer:
         try:
             if not self.standing.step:
                 self._save()  # from here on, a run that is killed can be resumed
-            with StopRequests() as stop:
+            with told_what_fits(self.standing, self.config, self.folder), StopRequests() as stop:
                 while self.standing.epoch < settings.num_epochs and not self.standing.stopped:
                     self._epoch(stop)
         finally:
