@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from emobraid.app.metrics import Metrics
+from emobraid.app.together import answer
 from emobraid.data.shelf import Input
 from emobraid.recognizer import NothingToRead, Prediction, Recognizer, require_something
 
@@ -58,7 +59,7 @@ class Batcher:
             jobs, open_ = self._next()
             jobs = [job for job in jobs if job.reading.set_running_or_notify_cancel()]
             for batch in alike(self._through_stems(jobs)):
-                self._read(batch)
+                answer(batch, self._read)
 
     def _next(self) -> tuple[list[Job], bool]:
         """The jobs of the next batch, and whether more may come: the first one waits for others, not for long."""
@@ -95,19 +96,9 @@ class Batcher:
             return []
         return [Job({m: made[m][i] for m in made}, job.reading) for i, job in enumerate(there)]
 
-    def _read(self, batch: Sequence[Job]) -> None:
+    def _read(self, batch: Sequence[Job]) -> list[Prediction]:
         self.metrics.batch.add(len(batch))
-        try:
-            readings = self.recognizer.read_many([job.inputs for job in batch])
-        except Exception as error:
-            if len(batch) == 1:
-                batch[0].reading.set_exception(error)
-                return
-            for job in batch:  # one that is too large must not take the others with it
-                self._read([job])
-            return
-        for job, reading in zip(batch, readings, strict=True):
-            job.reading.set_result(reading)
+        return self.recognizer.read_many([job.inputs for job in batch])
 
 
 def alike(jobs: Sequence[Job]) -> Iterator[list[Job]]:
