@@ -4,6 +4,7 @@ import pytest
 
 from command_fixtures import python
 from emobraid import cli
+from emobraid.cli.flags import first_panel
 from emobraid.fusion import FUSIONS
 from emobraid.recipes import recipes
 
@@ -92,7 +93,7 @@ def test_a_terminal_without_unicode_gets_the_same_line():
     """Errors come in a box, or where it cannot be drawn, between rules."""
     plain = " Invalid choice \n ------- \n  invalid choice 'x' \n  ------- \n  For full help \n"
     drawn = "╭─ Invalid choice ─╮\n│ invalid choice 'x' │\n│ ──── │\n│ For full help │\n╰────╯\n"
-    assert cli._first_panel(plain) == cli._first_panel(drawn) == "invalid choice 'x'"
+    assert first_panel(plain) == first_panel(drawn) == "invalid choice 'x'"
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -172,3 +172,13 @@ def test_the_fingerprint_follows_what_shapes_a_result_and_not_where_it_lies():
 def test_settings_do_not_change_afterwards():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().model.fusion_type = "late"  # type: ignore[misc]
+
+
+def test_a_setting_that_came_later_does_not_make_others_of_what_was_measured_before():
+    plain = Config()
+    assert fingerprint(plain) == "98370817ac92"  # as it was when the first studies were run
+    wider = dataclasses.replace(plain.model, labels=(*plain.model.labels, "pride"))
+    named, added = (
+        dataclasses.replace(plain, model=dataclasses.replace(wider, added_labels=count)) for count in (0, 1)
+    )
+    assert len({fingerprint(c) for c in (plain, added, named)}) == 3

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from emobraid.cli.adding import AddEmotion, add_emotion
 from emobraid.cli.data import Doctor, Extract, SampleCorpus, Split, doctor, extract, sample_corpus, split
-from emobraid.cli.flags import first_panel as _first_panel  # noqa: F401, tests know it by this name
 from emobraid.cli.flags import read_flags
 from emobraid.cli.reading import Predict, Timeline, predict, timeline
 from emobraid.cli.scoring import Evaluate, evaluate
@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "train": (Train, train),
     "evaluate": (Evaluate, evaluate),
     "search": (Search, search),
+    "add-emotion": (AddEmotion, add_emotion),
     "predict": (Predict, predict),
     "timeline": (Timeline, timeline),
     "extract": (Extract, extract),

@@ -27,6 +27,8 @@ class Evaluate:
     """Where the report goes."""
     no_pictures: bool = False
     """Leave the PNGs out."""
+    retrieval: bool = False
+    """Add how well one modality of an utterance finds its others among all test utterances: recall, median rank."""
     robustness: bool = False
     """Run the missing-modality benchmark instead: robustness.json, .csv, .md and .png; see docs/robustness.md."""
     beside: tuple[str, ...] = ()
@@ -44,6 +46,8 @@ class Evaluate:
 
 def evaluate(args: Evaluate) -> int:
     if args.robustness:
+        if args.retrieval:
+            raise ValueError("--retrieval is part of the plain report; leave --robustness out")
         return _robustness(args)
     for name in ("beside", "draws", "frame_draws", "noise", "seed"):
         if getattr(args, name) != getattr(Evaluate, name):
@@ -52,8 +56,9 @@ def evaluate(args: Evaluate) -> int:
     from emobraid.evaluation.sealed import evaluate as run
     from emobraid.training.display import TerminalReporter
 
+    asked = {"pictures": not args.no_pictures, "retrieval": args.retrieval}
     with TerminalReporter() as reporter:
-        metrics = run(args.model_path, args.data, args.output_dir, reporter, pictures=not args.no_pictures)
+        metrics = run(args.model_path, args.data, args.output_dir, reporter, **asked)
     print_report(metrics, Console())
     drawn = "" if args.no_pictures else " and pictures"
     print(f"written: {args.output_dir}/metrics.json, predictions.csv{drawn}")

@@ -123,4 +123,6 @@ def fingerprint(config: Config) -> str:
     tree = to_tree(config)
     for name in ELSEWHERE:
         tree["data"].pop(name, None)
+    if not tree["model"].get("added_labels"):  # so that what was measured before the setting existed is known again
+        tree["model"].pop("added_labels", None)
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
