@@ -9,7 +9,7 @@ import pytest
 
 import corpora
 import page_fixtures
-from emobraid.app import spool
+from emobraid.app import recording_drawn, spool
 from emobraid.dialogue import Reply
 from emobraid.recognizer import NothingToRead
 
@@ -30,17 +30,19 @@ def uploaded(content, name):
 
 def test_an_upload_reads_as_predict_does_and_is_deleted(actions, recognizer, clip):
     visit = actions.visit("a")
-    actions.read(visit, uploaded(clip.read_bytes(), "clip.mp4"), "I am so glad")
+    [(dash, course)] = actions.read(visit, uploaded(clip.read_bytes(), "clip.mp4"), "I am so glad")
     expected = recognizer.predict(video=clip, text="I am so glad")
     assert visit.shown.reading.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
     assert visit.shown.source == "clip.mp4"
+    assert "from clip.mp4" in dash
+    assert course == recording_drawn.EMPTY  # two seconds have none
     assert spool.held() == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no clip", b"<html>", b"\x00" * 1000])
 def test_a_broken_upload_is_a_sentence_and_deleted(actions, content):
     with pytest.raises(ValueError, match=r"clip\.mp4: "):
-        actions.read(actions.visit("a"), uploaded(content, "clip.mp4"), "")
+        list(actions.read(actions.visit("a"), uploaded(content, "clip.mp4"), ""))
     assert spool.held() == 0
 
 
@@ -48,7 +50,7 @@ def test_a_path_that_was_not_uploaded_is_refused_and_left_alone(actions, tmp_pat
     secret = tmp_path / "secret.txt"
     secret.write_text("x")
     with pytest.raises(ValueError, match="not a file that was uploaded here"):
-        actions.read(actions.visit("a"), str(secret), "")
+        list(actions.read(actions.visit("a"), str(secret), ""))
     assert secret.exists()
 
 
@@ -56,16 +58,16 @@ def test_a_sound_and_a_picture_are_read_as_what_they_are(actions, tmp_path):
     import cv2
 
     visit = actions.visit("a")
-    actions.read(visit, uploaded(corpora.tone(tmp_path / "t.wav", seconds=1.0).read_bytes(), "t.wav"), "")
+    list(actions.read(visit, uploaded(corpora.tone(tmp_path / "t.wav", seconds=1.0).read_bytes(), "t.wav"), ""))
     assert set(visit.shown.reading.per_modality) == {"audio"}
     grey = cv2.imencode(".png", np.full((96, 96, 3), 128, np.uint8))[1].tobytes()
     with pytest.raises(NothingToRead, match="no face"):
-        actions.read(visit, uploaded(grey, "grey.png"), "")
+        list(actions.read(visit, uploaded(grey, "grey.png"), ""))
 
 
 def test_nothing_to_read_and_too_much_are_sentences(actions):
     with pytest.raises(ValueError, match="Choose a file or write something first"):
-        actions.read(actions.visit("a"), None, "  ")
+        list(actions.read(actions.visit("a"), None, "  "))
     with pytest.raises(ValueError, match="20,001 characters; at most 20,000"):
         list(actions.say(actions.visit("a"), "x" * 20_001))
     with pytest.raises(ValueError, match="Write something first"):

@@ -2,10 +2,12 @@
 
 import pytest
 
-from emobraid.app import furniture, talk
+from emobraid.app import furniture, recording_drawn, talk
 from emobraid.app.dashboard import dashboard
+from emobraid.app.recording import Course
 from emobraid.dialogue import History, Point, Reply, Turn
 from emobraid.emotions import LabelSpace
+from emobraid.timeline import Plan, Window
 from page_fixtures import NAMES, Skeleton, prediction, shown, smoothed
 
 PAYLOADS = [
@@ -69,6 +71,10 @@ PLACES = {
     ),
     "modalities": lambda t: dashboard(shown(alone={}), LabelSpace(NAMES), (t,), ()),
     "an error": furniture.alert,
+    "a recording's name, its labels, and what is missing": lambda t: recording_drawn.drawn(
+        Course(4.0, Plan(), (Window(0, 4, prediction(t, (t, "b")), {"video": t}),), done=True), t, (t, "b"), ("audio",)
+    ),
+    "why a recording has no course": recording_drawn.failed,
     "the title": lambda t: furniture.masthead(t, True),
     "who writes the replies": furniture.notice,
     "who hears": furniture.hearing,

@@ -3,8 +3,9 @@
 import pytest
 
 from emobraid.app import furniture, words
-from emobraid.app.actions import first_language, sentence
+from emobraid.app.actions import sentence
 from emobraid.app.dashboard import dashboard
+from emobraid.app.languages import first_language
 from emobraid.app.smoothing import Smoothed
 from emobraid.dialogue import Point
 from emobraid.emotions import LabelSpace
@@ -103,7 +104,15 @@ def test_errors_are_sentences(error, told):
 
 @pytest.mark.parametrize(
     ("header", "tag"),
-    [("en-GB,en;q=0.8", "en-GB"), ("de", "de"), ("*", ""), ("", ""), ("../../x", ""), ("english", "")],
+    [
+        ("en-GB,en;q=0.8", "en-GB"),
+        ("de", "de"),
+        ("zh-Hant-TW,zh;q=0.9", "zh-Hant-TW"),
+        ("*", ""),
+        ("", ""),
+        ("../../x", ""),
+        ("english", ""),
+    ],
 )
 def test_the_browsers_language_chooses_the_help(header, tag):
     assert first_language(header) == tag

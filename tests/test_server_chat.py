@@ -90,6 +90,46 @@ def test_words_of_a_crisis_are_read_by_no_model(recognizer, monkeypatch):
         assert '"source": "safety"' in streamed
 
 
+CRISIS = "I want to kill myself"
+
+
+@pytest.mark.parametrize(
+    ("locale", "header", "helps"),
+    [
+        (None, None, "988"),
+        (None, "en-GB,en;q=0.8", "Samaritans"),
+        ("de", "en-GB,en;q=0.8", "TelefonSeelsorge"),
+        ("en_IE", "de", "116 123 (Samaritans"),
+        (None, "../../x", "988"),
+        ("ja", None, "findahelpline.com"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_help_in_a_crisis_follows_the_request(recognizer, locale, header, helps, stream):
+    sent = {"text": CRISIS, "stream": stream} | ({"locale": locale} if locale else {})
+    with client_of(recognizer) as client:
+        answer = client.post("/v1/chat", json=sent, headers={"accept-language": header} if header else {})
+        assert answer.status_code == 200
+        assert helps in answer.text
+
+
+def test_help_goes_on_in_the_language_that_was_asked_for_before(recognizer):
+    with client_of(recognizer) as client:
+        client.post("/v1/chat", files={"text": (None, "hello"), "locale": (None, "de-AT")})  # a form
+        said = client.post("/v1/chat", json={"text": CRISIS}).json()["reply"]["text"]
+        assert "142" in said  # TelefonSeelsorge in Austria
+        client.post("/v1/chat", json={"text": "no", "locale": "en-GB"})
+        assert "Samaritans" in client.post("/v1/chat", json={"text": CRISIS}).json()["reply"]["text"]
+
+
+def test_a_locale_that_is_none_is_refused(recognizer):
+    with client_of(recognizer) as client:
+        for wrong in ("english", "../x", "", "en-GB-x", 7):
+            answer = client.post("/v1/chat", json={"text": "hello", "locale": wrong})
+            assert answer.status_code == 422, wrong
+            assert answer.json()["error"].startswith("locale: ")
+
+
 def events(text):
     blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.strip().split("\n\n")]
     return [(b["event"], json.loads(b["data"])) for b in blocks]

@@ -6,6 +6,7 @@
 import itertools
 import json
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
 
-from emobraid.encoders import hub
+from emobraid.encoders.reports import quiet
 
 WHO = ("I am", "Rachel is", "you were", "Monica: we are", "they are not", "he was", "Ross and Joey are")
 WHAT = (
@@ -189,6 +190,41 @@ def vit(folder: Path) -> None:
     write_json(folder / "preprocessor_config.json", {"do_normalize": True, "do_resize": True, **grey, "size": 32})
 
 
+def talker(folder: Path) -> None:
+    """A chat model that learned the sentences for some seconds and says them on and on. Not one of `MAKERS`: it is no
+    encoder, and larger."""
+    learned = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    learned.train_from_iterator(SENTENCES, vocab_size=380, special_tokens=special, show_progress=False)
+    names = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token"), special, strict=True))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=learned._tokenizer, **names)
+    turns = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    tokenizer.chat_template = turns + "{% if add_generation_prompt %}assistant:{% endif %}"
+    tokens = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32}
+    # it looks back 32 tokens and no further, so that a prompt unlike all it has learned is soon forgotten
+    config = transformers.MistralConfig(
+        **sizes, **tokens, vocab_size=VOCABULARY, hidden_size=64, intermediate_size=128, sliding_window=32,
+        max_position_embeddings=8192, tie_word_embeddings=True,
+    )  # fmt: skip
+    model = seeded(lambda: transformers.MistralForCausalLM(config), "talker")
+    _teach(model, tokenizer)
+    model.generation_config = transformers.GenerationConfig(do_sample=True, temperature=0.7, **tokens)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _teach(model: Any, tokenizer: Any) -> None:
+    rng, optimiser = random.Random(0), torch.optim.AdamW(model.parameters(), 3e-3)
+    said = [f" {sentence}" for sentence in SENTENCES[len(LETTERS) :]]
+    for _ in range(80):
+        texts = ["".join(rng.choices(said, k=6)) for _ in range(16)]
+        ids = torch.tensor([tokenizer(t, add_special_tokens=False)["input_ids"][:64] for t in texts])
+        optimiser.zero_grad()
+        model(ids, labels=ids).loss.backward()
+        optimiser.step()
+
+
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "deberta-v2": deberta_v2,
     "deberta-v2-fast": deberta_v2_fast,
@@ -213,7 +249,7 @@ def _made(place: Path, maker: Callable[[Path], None]) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=place.parent))
         try:
-            with hub.quiet():
+            with quiet():
                 maker(aside)
             os.rename(aside, place)
         except OSError:

@@ -17,6 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import corpora
+import media_fixtures
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
@@ -37,6 +38,15 @@ START = 120.0  # seconds the page may take to answer on a busy machine
 def clip(tmp_path_factory) -> Path:
     """A clip of a drawn person who speaks."""
     return corpora.talking_face(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="session")
+def long_clip(tmp_path_factory) -> Path:
+    """Fourteen seconds: a face, and after nine of them nobody; a tone that comes and goes."""
+    images = [media_fixtures.portrait()] * 45 + [media_fixtures.nobody()] * 25
+    sound = media_fixtures.tone(14.0, 48_000) * (np.arange(14 * 48_000) % 480_000 < 240_000)
+    path = tmp_path_factory.mktemp("clip") / "holiday.mp4"
+    return media_fixtures.write_video(path, images, rate=5, sound=sound.astype(np.float32))
 
 
 @pytest.fixture(scope="session")

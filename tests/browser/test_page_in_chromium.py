@@ -172,6 +172,27 @@ def test_a_clip_is_read_and_a_broken_one_is_a_sentence(visitor, clip, server):
     assert [f for p in server.spools for f in p.rglob("*") if f.is_file() and f.stat().st_size] == []
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (1280, "light")])
+def test_a_longer_clip_is_drawn_over_time_and_forgotten(visitor, long_clip, server, width, scheme, tmp_path):
+    one = visitor(width=width, scheme=scheme)
+    one.give(long_clip)
+    one.page.wait_for_selector('.eb-over[aria-busy="false"]')
+    assert one.page.locator(".eb-lanes rect").count() >= 5
+    assert "My guess for 6 windows of 4 s" in one.text(".eb-over [role=status]")
+    assert one.probe("unnamed") == []
+    one.page.click(".eb-over summary")
+    assert one.page.locator(".eb-rows tbody tr").count() >= 1
+    one.page.mouse.move(0, 0)
+    one.page.wait_for_timeout(400)  # colours fade after a click
+    assert one.probe("faint") == []
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    folder = Path(SHOTS) if SHOTS else tmp_path
+    one.page.locator(".eb-over").screenshot(path=folder / f"over-time-{width}-{scheme}.png")
+    one.page.click("#eb-forget")
+    one.shows(0, ".eb-over h3")
+    assert server.written() == {}
+
+
 def test_two_people_see_nothing_of_each_other(visitor, clip):
     one, other = visitor(), visitor()
     one.say("the secret of one")

@@ -1,15 +1,17 @@
 """What the page does when somebody does something. Every answer is for the tab that asked."""
 
 import json
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from emobraid.app import spool, talk
+from emobraid.app import recording_drawn, spool, talk
 from emobraid.app.asr import Listener
 from emobraid.app.dashboard import dashboard
+from emobraid.app.languages import first_language
+from emobraid.app.recording import courses
 from emobraid.app.together import Together
 from emobraid.app.visits import TEXT, TURNS, Beat, Visit, Visits, number
 from emobraid.dialogue import BuiltIn, Conversation, Responder, is_crisis
@@ -29,6 +31,7 @@ class Actions:
         self.recognizer, self.listener = recognizer, listener
         self.responder = responder or BuiltIn()
         self.visits = Visits(self._new_visit)
+        self._reading: WeakKeyDictionary[Visit, object] = WeakKeyDictionary()  # what was uploaded last
         self._together: Together | None = None
         self._first = threading.Lock()
 
@@ -41,8 +44,8 @@ class Actions:
     def visit(self, key: str, language: str = "") -> Visit:
         """The visit of a tab; `language` is what its browser asks for (Accept-Language), which chooses help lines."""
         visit = self.visits.of(key)
-        if language and not visit.conversation.history.turns and (tag := first_language(language)):
-            visit.conversation = Conversation(visit.recognizer, self.responder, locale=tag)
+        if tag := first_language(language):
+            visit.conversation.speak(tag)
         return visit
 
     def dashboard(self, visit: Visit) -> str:
@@ -104,21 +107,34 @@ class Actions:
         if reading is not None and visit.shown.source != "live":
             visit.show_file(reading, "what you wrote")
 
-    def read(self, visit: Visit, path: str | None, text: str) -> str:
-        """A file, words, or both: the dashboard. The file is deleted before it is read."""
-        said = checked(text)
-        if path is None and not said:
-            raise ValueError("Choose a file or write something first.")
-        modalities = visit.recognizer.config.model.modalities
-        given: dict[str, Any] = {"text": said} if said and "text" in modalities else {}
-        name = "what you wrote"
-        if path is not None:
-            name, content = spool.take(path)
-            given["video" if "video" in modalities else "audio"] = MediaBytes(name, content)
+    def read(self, visit: Visit, path: str | None, text: str) -> Iterator[tuple[str, str]]:
+        """A file, words, or both: the dashboard, and for a longer recording its course, again and again as it grows
+        until there is something else to read. The file is deleted before it is read."""
+        self._reading[visit] = this = object()
+        version = visit.forgotten
+
+        def gone() -> bool:
+            return visit.forgotten != version or self._reading[visit] is not this
+
+        given, file = _given(visit.recognizer.config.model.modalities, path, checked(text))
         reading = visit.recognizer.predict(**given)
         with visit.lock:
-            visit.show_file(reading, name)
-            return self.dashboard(visit)
+            if gone():
+                return
+            visit.show_file(reading, file.name if file else "what you wrote")
+            shown = self.dashboard(visit)
+        yield shown, recording_drawn.EMPTY
+        if file:
+            yield from ((shown, course) for course in self._over_time(visit, file, gone))
+
+    def _over_time(self, visit: Visit, file: MediaBytes, gone: Callable[[], bool]) -> Iterator[str]:
+        """The course of a longer recording; a sentence where that fails, as there is a reading of it already."""
+        settings = visit.recognizer.config.model
+        try:
+            for course in courses(visit.recognizer, file, gone):
+                yield recording_drawn.drawn(course, file.name, visit.recognizer.labels.names, settings.modalities)
+        except Exception as error:
+            yield recording_drawn.failed(sentence(error))
 
     def export(self, visit: Visit) -> dict[str, str]:
         """Name and content of the file that the browser makes."""
@@ -130,17 +146,22 @@ class Actions:
         return self.everything(visit)
 
 
+def _given(modalities: Sequence[str], path: str | None, said: str) -> tuple[dict[str, Any], MediaBytes | None]:
+    """What to read by modality, and the file among it."""
+    if path is None and not said:
+        raise ValueError("Choose a file or write something first.")
+    given: dict[str, Any] = {"text": said} if said and "text" in modalities else {}
+    if path is None:
+        return given, None
+    file = MediaBytes(*spool.take(path))
+    return {**given, "video" if "video" in modalities else "audio": file}, file
+
+
 def checked(text: str | None) -> str:
     said = (text or "").strip()
     if len(said) > TEXT:
         raise ValueError(f"These are {len(said):,} characters; at most {TEXT:,} can be read. Send less at once.")
     return said
-
-
-def first_language(header: str) -> str:
-    """The tag a browser likes best ("en-GB" of "en-GB,en;q=0.8"); empty for anything else."""
-    found = re.match(r"[a-zA-Z]{2,3}(-[a-zA-Z]{2})?(?=[,;\s]|$)", header.strip())
-    return found[0] if found else ""
 
 
 def sentence(error: Exception) -> str:

@@ -55,6 +55,12 @@ class ChatRequest(PredictRequest):
     )
 
     text: StrictStr = Field(description="What was said.")
+    locale: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z]{4})?([-_][A-Za-z]{2})?$",
+        description='Language and country of the person, like "en-GB" or "de": whose help lines are told in a crisis. '
+        "By default the first of Accept-Language.",
+    )
     stream: bool = Field(
         default=False, description="Answer as text/event-stream: `reading`, then `words` as they come, then `turn`."
     )

@@ -14,11 +14,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from emobraid.app.api_models import ChatRequest, TurnBody
 from emobraid.app.bodies import asked, media
 from emobraid.app.described import ERRORS, body_of
+from emobraid.app.languages import first_language
 from emobraid.app.readings import Readings, while_waited_for
 from emobraid.app.refusals import Refusal, of_any, told
 from emobraid.app.service import Service
 from emobraid.app.sessions import Session, give_cookie
-from emobraid.dialogue import is_crisis
+from emobraid.dialogue import Conversation, is_crisis
 from emobraid.recognizer import NothingToRead, Prediction
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ def add_chat(app: FastAPI, service: Service) -> None:
         if not ask.text.strip():
             raise Refusal(422, "text: nothing was said")
         session = service.sessions.of(request)
+        ask.locale = ask.locale or first_language(request.headers.get("accept-language", ""))
         talk = Talk(readings, session, ask, talkers, request.state.request_id)
         seconds = service.settings.request_seconds
         if ask.stream:
@@ -73,9 +75,14 @@ class Talk:
     async def turn(self) -> dict[str, Any]:
         """The whole turn as JSON values."""
         prediction = await self._prediction()
-        talk = self.session.conversation
-        turn = await self._alone(lambda: talk.answer(self.ask.text, prediction))
+        turn = await self._alone(lambda: self._conversation().answer(self.ask.text, prediction))
         return {"reply": asdict(turn.reply), "prediction": as_json(turn.prediction)}
+
+    def _conversation(self) -> Conversation:
+        """The session's, which helps in the language of this request; in that of an earlier one when it names none."""
+        if self.ask.locale:
+            self.session.conversation.speak(self.ask.locale)
+        return self.session.conversation
 
     async def _prediction(self) -> Prediction | None:
         """What the turn expresses. Words that tell of a crisis are read by no model."""
@@ -117,7 +124,7 @@ class Talk:
             pieces.left = True
 
     def _write(self, prediction: Prediction | None, pieces: "Pieces") -> dict[str, Any]:
-        talk = self.session.conversation
+        talk = self._conversation()
         try:
             for piece in talk.stream(self.ask.text, prediction):
                 pieces.put(piece)

@@ -1,5 +1,6 @@
 """The page made with Gradio: what stands where, and which action follows which event."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ spool()  # Gradio reads where its files go when it is imported
 import gradio as gr  # noqa: E402
 from fastapi import FastAPI  # noqa: E402
 
-from emobraid.app import furniture, uploads  # noqa: E402
+from emobraid.app import furniture, recording_drawn, uploads  # noqa: E402
 from emobraid.app.actions import Actions, sentence  # noqa: E402
 from emobraid.app.asr import Listener  # noqa: E402
+from emobraid.app.visits import Visit  # noqa: E402
 from emobraid.dialogue import Responder  # noqa: E402
 from emobraid.recognizer import Recognizer  # noqa: E402
 
 TITLE = "emobraid"
 QUIETLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+LOADING = 300.0  # seconds that a page which was just opened waits for the model
 DELETE = (60, 300)  # seconds: how often uploads that nobody read are looked for, and how old they may get
 
 
@@ -32,9 +35,10 @@ def build(
 ) -> gr.Blocks:
     """The page for one model; `launch` it with `launching.launch_settings()`, or `mount` it beside the HTTP API.
 
-    `recognizer` may be a function, for a model that is still being loaded. `responder` answers (the built-in one unless
-    given), `listener` writes down speech (nobody unless given). `synthetic` says that the model learned from invented
-    people; by default that is looked up in the corpus it was trained on.
+    `recognizer` may be a function, for a model that is still being loaded: its ValueError is shown until it is there.
+    `responder` answers (the built-in one unless given), `listener` writes down speech (nobody unless given).
+    `synthetic` says that the model learned from invented people; by default that is looked up in the corpus it was
+    trained on.
     """
     actions = Actions(recognizer if callable(recognizer) else lambda: recognizer, responder, listener)
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=DELETE, fill_width=True) as page:
@@ -81,6 +85,7 @@ class _Layout:
                 self.file = gr.File(label="A clip, a sound or a picture", height=150, elem_id="eb-file")
                 self.words = gr.Textbox(label="What was said (optional)", lines=2, max_lines=4, max_length=20_000)
                 self.read = gr.Button("Read it", variant="primary", elem_id="eb-read")
+                self.over = gr.HTML(recording_drawn.EMPTY)
         self.alert = gr.HTML(furniture.alert())
 
     def _conversation(self) -> None:
@@ -100,7 +105,7 @@ class _Layout:
 
     def connect(self) -> None:
         whole = [self.dash, self.talk, self.course]
-        self.page.load(self._load, None, [self.top, *whole], **QUIETLY)
+        self.page.load(self._load, None, [self.top, *whole, self.alert], concurrency_limit=16, **QUIETLY)
         self.page.unload(self._unload)
         # straight, not through the queue: each tab sends its next beat only when the last one was answered
         self.capture.beat(self._beat, None, [self.capture, self.dash], queue=False, **QUIETLY)
@@ -109,15 +114,31 @@ class _Layout:
         said = [self.box, self.talk, self.course, self.dash, self.alert]
         gr.on([self.send.click, self.box.submit], self._say, self.box, said, concurrency_limit=4, **QUIETLY)
         given = [self.file, self.words]
-        self.read.click(self._read, given, [*given, self.dash, self.alert], **QUIETLY)
+        read = [self.alert, *given, self.dash, self.over]
+        self.read.click(self._read, given, read, trigger_mode="multiple", **QUIETLY)
         self.export.click(self._export, None, [self.saver], **QUIETLY)
-        emptied = [*whole, self.box, *given, self.alert]
+        emptied = [*whole, self.box, *given, self.over, self.alert]
         self.forget.click(self._forget, None, emptied, js=furniture.FORGET, **QUIETLY)
 
-    def _load(self, request: gr.Request) -> tuple[str, ...]:
-        visit = self.actions.visit(key(request), request.headers.get("accept-language", ""))
+    def _load(self, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """What stands on the page; while the model is still being loaded a sentence, and the page waits."""
+        until, visit = time.monotonic() + LOADING, None
+        while visit is None:
+            try:
+                visit = self.actions.visit(key(request), request.headers.get("accept-language", ""))
+            except ValueError as error:
+                yield *[gr.skip()] * 4, furniture.alert(sentence(error))
+                if time.monotonic() > until:
+                    return
+                time.sleep(0.5)
         synthetic = learned_from_synthetic(visit.recognizer) if self.synthetic is None else self.synthetic
-        return furniture.masthead(self.title, synthetic), *self.actions.everything(visit)
+        yield furniture.masthead(self.title, synthetic), *self.actions.everything(visit), furniture.alert()
+
+    def _visit(self, request: gr.Request) -> Visit:
+        try:
+            return self.actions.visit(key(request))
+        except ValueError as error:
+            raise gr.Error(sentence(error), print_exception=False) from None
 
     def _unload(self, request: gr.Request) -> None:
         self.actions.visits.end(key(request))
@@ -132,13 +153,13 @@ class _Layout:
 
     def _rest(self, event: gr.EventData, request: gr.Request) -> Any:
         sent = event._data if isinstance(event._data, dict) else {}
-        shown = self.actions.rest(self.actions.visit(key(request)), sent)
+        shown = self.actions.rest(self._visit(request), sent)
         # the answer to "forget me" says what is shown; this one may come after it, with what was there before
         return gr.skip() if sent.get("forgotten") else shown
 
     def _say(self, text: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        visit = self.actions.visit(key(request))
         try:
+            visit = self.actions.visit(key(request))
             for talk, course in self.actions.say(visit, text):
                 yield "", talk, course, gr.skip(), furniture.alert()
         except Exception as error:
@@ -146,18 +167,21 @@ class _Layout:
             return
         yield gr.skip(), gr.skip(), gr.skip(), self.actions.dashboard(visit), gr.skip()
 
-    def _read(self, path: str | None, text: str, request: gr.Request) -> tuple[Any, ...]:
+    def _read(self, path: str | None, text: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        left = gr.skip(), gr.skip()  # what was chosen or written since then is the next reading's
         try:
-            shown = self.actions.read(self.actions.visit(key(request)), path, text)
+            coming = self.actions.read(self.actions.visit(key(request)), path, text)
+            for i, (shown, course) in enumerate(coming):
+                yield (gr.skip(), *left, gr.skip(), course) if i else (furniture.alert(), None, "", shown, course)
         except Exception as error:
-            return None, text, gr.skip(), furniture.alert(sentence(error))
-        return None, "", shown, furniture.alert()
+            yield furniture.alert(sentence(error)), None, text, gr.skip(), recording_drawn.EMPTY
 
     def _export(self, request: gr.Request) -> dict[str, str]:
-        return self.actions.export(self.actions.visit(key(request)))
+        return self.actions.export(self._visit(request))
 
     def _forget(self, request: gr.Request) -> tuple[Any, ...]:
-        return (*self.actions.forget(self.actions.visit(key(request))), "", None, "", furniture.alert())
+        emptied = self.actions.forget(self._visit(request))
+        return *emptied, "", None, "", recording_drawn.EMPTY, furniture.alert()
 
 
 def key(request: gr.Request) -> str:
@@ -168,9 +192,17 @@ def key(request: gr.Request) -> str:
 def mount(app: FastAPI, *, path: str = "/", synthetic: bool | None = None) -> FastAPI:
     """The page beside the HTTP API that `create_app` made, with the same model."""
     from emobraid.app.launching import mount_settings
+    from emobraid.app.refusals import Refusal
 
     service = app.state.service
     responder = service.sessions.responder
-    page = build(lambda: service.ready().recognizer, responder=responder() if responder else None, synthetic=synthetic)
+
+    def loaded() -> Recognizer:
+        try:
+            return service.ready().recognizer
+        except Refusal as refusal:
+            raise ValueError(refusal.sentence) from None
+
+    page = build(loaded, responder=responder() if responder else None, synthetic=synthetic)
     app.add_middleware(uploads.Uploads)
     return gr.mount_gradio_app(app, page, path=path, **mount_settings())

@@ -72,6 +72,10 @@ class Conversation:
             else:
                 yield piece
 
+    def speak(self, locale: str) -> None:
+        """From now on help in a crisis is in the language of `locale`, with the numbers of its country."""
+        self._help.speak(locale)
+
     def forget(self) -> None:
         """Nothing is left: no turn, no reading, no sign that there was a crisis."""
         self.history.clear()

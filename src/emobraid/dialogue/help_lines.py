@@ -26,8 +26,12 @@ class Help:
 
     def __init__(self, locale: str = "en", table: Path | None = None) -> None:
         self._table = _shipped() if table is None else _read(table)
-        self._language, self._region = _parts(locale)
+        self.speak(locale)
         self.forget()
+
+    def speak(self, locale: str) -> None:
+        """From now on in the language and with the numbers of `locale`."""
+        self._language, self._region = _parts(locale)
 
     def forget(self) -> None:
         self._since: int | None = None  # turns since the last crisis
@@ -71,7 +75,9 @@ class Help:
 
     def _filled(self, text: str) -> str:
         texts = self._texts()
-        lines = self._table["regions"].get(self._region or texts.get("region", ""), {})
+        # English tells of no country; who asks for any other language and writes in English is in its country, if any
+        asked = texts if self._language == "en" else self._table["languages"].get(self._language, {})
+        lines = self._table["regions"].get(self._region or asked.get("region", ""), {})
         return text.format_map({**texts["anywhere"], **lines})
 
     def _taken_back(self, said: str) -> bool:
