@@ -1,6 +1,7 @@
 """Distillation and robust training on published features: RAVDESS (two modalities, five folds), CMU-MOSI (three).
 
     python benchmarks/regimes.py distillation ravdess FEATURES_DIR runs/regimes --seeds 0 1 2 3 4
+    python benchmarks/regimes.py distillation mosi FEATURES_DIR runs/sizes --sizes tiny small base
     python benchmarks/regimes.py robust mosi FEATURES_DIR runs/regimes --seeds 0 1 2 3 4
 
 FEATURES_DIR is what benchmarks/ravdess_features.py or benchmarks/mosi_features.py read. For RAVDESS each fold is tested
@@ -8,6 +9,7 @@ once, the next one is validation and the other three train; MOSI has its publish
 as validation. Every choice (epoch, temperature) is made on validation. What has been run is not run again.
 The robust study has the fixed and the random protocol, not the one inside streams.
 
+Beside each fold's distillation.md, .tex and .csv lies distillation.png: macro-F1 against latency and against size.
 The students learn for twice as many epochs as the teacher, alone as well as taught.
 """
 
@@ -26,6 +28,7 @@ from emobraid.recipes import load_recipe
 from emobraid.study.robustness import robustness
 from emobraid.study.teaching import shipped_lessons, teaching
 from emobraid.study.trial import Trial, run_trial
+from emobraid.training.distillation import SIZES
 from mosi_features import LABELS, write_tables
 from ravdess_features import Quiet
 from ravdess_folds import FOLDS, three_ways, write_folds
@@ -52,18 +55,20 @@ def _config(features: Path, folder: Path, model: Mapping[str, object]) -> Config
 CORPORA = {"ravdess": (ravdess, len(FOLDS)), "mosi": (mosi, 1)}
 
 
-def distillation(config: Config, folder: Path, seeds: Sequence[int]) -> dict[str, dict[int, dict[str, float]]]:
+def distillation(
+    config: Config, folder: Path, seeds: Sequence[int], sizes: Sequence[str] = ("tiny",)
+) -> dict[str, dict[int, dict[str, float]]]:
     """Scores by name and seed; the teacher is of seed 0."""
     trial = Trial(name="teacher", config=config, folder=folder / "teacher")
     teacher = run_trial(trial, Quiet())
     epochs = 2 * config.training.num_epochs
     longer = replace(config, training=replace(config.training, num_epochs=epochs, patience=epochs))
     table, results = teaching(
-        longer, teacher, trial.best, folder, Quiet(), lessons=shipped_lessons(), sizes=("tiny",), seeds=seeds
+        longer, teacher, trial.best, folder, Quiet(), lessons=shipped_lessons(), sizes=sizes, seeds=seeds
     )
     table.save(folder, "distillation")
     found = {name: {r.seed: {"macro_f1": r.score()} for r in own} for name, own in results.items()}
-    share = results["tiny"][0].parameters / teacher.parameters
+    share = results[sizes[0]][0].parameters / teacher.parameters
     return {"teacher": {s: {"macro_f1": teacher.score(), "student's parameters": share} for s in seeds}, **found}
 
 
@@ -78,9 +83,6 @@ def robust(config: Config, folder: Path, seeds: Sequence[int]) -> dict[str, dict
         }
         for name, own in sums.items()
     }
-
-
-STUDIES = {"distillation": distillation, "robust": robust}
 
 
 def summary(folds: Sequence[Mapping[str, Mapping[int, Mapping[str, float]]]], reference: str) -> str:
@@ -104,21 +106,26 @@ def summary(folds: Sequence[Mapping[str, Mapping[int, Mapping[str, float]]]], re
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("study", choices=("distillation", "robust"))
     parser.add_argument("corpus", choices=CORPORA)
     parser.add_argument("features", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--folds", nargs="+", type=int)
+    parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["tiny"], help="students of distillation")
     args = parser.parse_args()
     torch.set_num_threads(1)
     prepare, count = CORPORA[args.corpus]
     found = []
     for fold in args.folds or range(count):
         place = args.out / f"{args.study}-{args.corpus}-{fold}"
-        found.append(STUDIES[args.study](prepare(args.features, place / "data", fold), place, args.seeds))
+        config = prepare(args.features, place / "data", fold)
+        if args.study == "distillation":
+            found.append(distillation(config, place, args.seeds, args.sizes))
+        else:
+            found.append(robust(config, place, args.seeds))
         print(f"fold {fold} done", flush=True)
-    text = summary(found, {"distillation": "tiny alone", "robust": "standard"}[args.study])
+    text = summary(found, {"distillation": f"{args.sizes[0]} alone", "robust": "standard"}[args.study])
     (args.out / f"{args.study}-{args.corpus}.json").write_text(json.dumps(found, indent=1))
     print(text)
 

@@ -20,6 +20,7 @@ def test_sentiment_as_worked_by_hand():
     assert found["f1_non0"] == pytest.approx((2 * 2 / 3 + 3 * 6 / 7) / 5)
     assert found["acc7_rounded"] == pytest.approx(3 / 6)  # 2.5 is 2, 0.5 is 0, -3.5 is -3
     assert found["acc7_sdk"] == pytest.approx(2 / 6)  # 0.2 is 1, 1.2 is 2, 2.5 is 3
+    assert found["acc5_rounded"] == pytest.approx(5 / 6)  # 3 and 2.5 are 2, -3.5 is -2; 0.4 is 0, not -1
 
 
 def test_sentiment_as_libraries_count_it_with_the_truth_first():
@@ -59,6 +60,11 @@ def test_the_two_rules_of_seven_classes(value, rounded, sdk):
     assert affect.seven_sdk(np.array([value])).tolist() == [sdk]
 
 
+@pytest.mark.parametrize(("value", "five"), [(0.5, 0), (1.5, 2), (1.49, 1), (2.9, 2), (-0.51, -1), (-3.0, -2)])
+def test_five_classes_end_at_two(value, five):
+    assert affect.five_rounded(np.array([value])).tolist() == [five]
+
+
 def test_concordance_punishes_a_wrong_scale_that_correlation_forgives():
     true, read = np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0])
     assert affect.ccc(true, read) == pytest.approx(4 / 11)  # 2 * 4/3 over 2/3 + 8/3 + 4
@@ -94,4 +100,21 @@ def test_always_the_mean_stands_beside():
 
 
 def test_every_figure_has_a_convention():
-    assert set(affect.sentiment(TRUE, READ)) - {"n"} == set(affect.CONVENTIONS)
+    found = affect.score("sentiment", TRUE, READ, ["a"] * 6)
+    assert set(found) - {"n", "constant", "by_group"} == set(affect.CONVENTIONS)
+    assert set(found["constant"]) == set(found) - {"constant", "by_group"}
+
+
+def test_concordance_of_each_group_stands_beside_that_of_all_rows():
+    rising = np.tile([1.0, 2.0, 3.0], 4)  # two thirds, and means of 2
+    true = np.concatenate([rising, rising, [5.0] * 9, [9.0]])
+    read = np.concatenate([2 * rising, rising[::-1], [5.0] * 9, [0.0]])
+    found = affect.score("valence", true, read, ["b"] * 12 + ["a"] * 12 + ["few"] * 9 + [""])
+    assert list(found["by_group"]) == ["a", "b", "few"]
+    assert found["by_group"]["b"] == pytest.approx({"n": 12, "ccc": 4 / 11})
+    assert found["by_group"]["a"] == pytest.approx({"n": 12, "ccc": -1.0})
+    assert found["by_group"]["few"] == {"n": 9, "ccc": None}
+    assert found["ccc_groups"] == pytest.approx((4 / 11 - 1) / 2)
+    assert found["ccc"] == affect.ccc(true, read)
+    assert found["constant"]["ccc_groups"] == 0.0
+    assert "by_group" not in affect.score("valence", true, read, [""] * 34)

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from emobraid.evaluation import adaptive_ece, brier, classification, ece, macro_f1, nll
+from emobraid.evaluation import adaptive_ece, brier, classification, classwise_ece, ece, macro_f1, nll
 
 #        class 0: 2 hit, 1 missed       class 1: 1 hit, 1 missed, 1 false   class 2: 1 hit, 1 false
 TRUE = [0, 0, 0, 1, 1, 2]
@@ -30,8 +31,40 @@ def test_scores_are_what_counting_by_hand_gives():
     assert scores.macro_precision == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)
     assert scores.macro_recall == scores.uar == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     assert scores.macro_f1 == pytest.approx((0.8 + 0.5 + 2 / 3) / 3)
-    assert scores.per_class["happy"] == pytest.approx({"precision": 1.0, "recall": 2 / 3, "f1": 0.8, "support": 3})
-    assert scores.per_class["angry"] == pytest.approx({"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1})
+    # happy: two of three before all others, the third level with them; said 0 of four rows, one of them so
+    ranked = {"auroc": (2 * 3 + 1.5) / 9, "auprc": 2 / 3 * 1 + 1 / 3 * 3 / 6, "ece": 4 / 6 * 1 / 4}
+    counted = {"precision": 1.0, "recall": 2 / 3, "f1": 0.8, "support": 3}
+    assert scores.per_class["happy"] == pytest.approx(counted | ranked)
+    ranked = {"auroc": 4.5 / 5, "auprc": 1 / 2, "ece": 2 / 6 * 1 / 2}
+    counted = {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1}
+    assert scores.per_class["angry"] == pytest.approx(counted | ranked)
+
+
+def test_ranking_is_that_of_each_class_against_the_others():
+    # sad: one true row before three of four others and level with one, one level with three and behind one
+    scores = classification(TRUE, certain(SAID, 3), CLASSES)
+    assert scores.per_class["sad"]["auroc"] == pytest.approx((3.5 + 1.5) / 8)
+    assert scores.per_class["sad"]["auprc"] == pytest.approx(1 / 2 * 1 / 2 + 1 / 2 * 2 / 6)
+    assert scores.macro_auroc == pytest.approx((5 / 6 + 5 / 8 + 9 / 10) / 3)
+    assert scores.macro_auprc == pytest.approx((5 / 6 + 5 / 12 + 1 / 2) / 3)
+    assert scores.majority.macro_auroc == 0.5
+    assert scores.majority.macro_auprc == pytest.approx((3 / 6 + 2 / 6 + 1 / 6) / 3)  # what a class's share is
+
+
+def test_ranking_is_what_scikit_learn_says_of_probabilities():
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 4, 200)
+    probabilities = rng.dirichlet(np.ones(4), 200) * 0.7 + 0.3 * np.eye(4)[true]
+    scores = classification(true, probabilities, "abcd")
+    assert scores.macro_auroc == pytest.approx(roc_auc_score(true, probabilities, multi_class="ovr"))
+    assert scores.macro_auprc == pytest.approx(average_precision_score(np.eye(4)[true], probabilities, average="macro"))
+
+
+def test_one_class_alone_cannot_be_ranked():
+    scores = classification([0, 0], np.array([[0.9, 0.1], [0.6, 0.4]]), ("a", "b"))
+    assert (scores.macro_auroc, scores.macro_auprc) == (None, None)
+    assert (scores.majority.macro_auroc, scores.majority.macro_auprc) == (None, None)
+    assert scores.per_class["a"]["auprc"] is None
 
 
 def test_weighted_f1_weighs_by_the_true_classes():
@@ -55,8 +88,9 @@ def test_the_majority_baseline_always_says_the_commonest_true_class():
 
 def test_a_class_absent_from_the_labels_is_not_available_and_left_out_of_the_macro_means():
     scores = classification([0, 0, 1], certain([0, 3, 1], 4), ("a", "b", "never", "only said"))
-    absent = {"precision": None, "recall": None, "f1": None, "support": 0}
-    assert scores.per_class["never"] == scores.per_class["only said"] == absent
+    absent = {"precision": None, "recall": None, "f1": None, "auroc": None, "auprc": None, "support": 0}
+    assert scores.per_class["never"] == absent | {"ece": 0.0}
+    assert scores.per_class["only said"] == pytest.approx(absent | {"ece": 1 / 3})  # one of three rows, and wrongly
     assert scores.macro_f1 == pytest.approx((2 / 3 + 1) / 2)
     assert scores.uar == pytest.approx((1 / 2 + 1) / 2)
     assert scores.macro_precision == 1.0
@@ -67,7 +101,8 @@ def test_a_class_absent_from_the_labels_is_not_available_and_left_out_of_the_mac
 
 def test_a_class_that_is_never_said_has_precision_zero():
     scores = classification([0, 1], certain([0, 0], 2), ("a", "b"))
-    assert scores.per_class["b"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    row = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "auroc": 0.5, "auprc": 0.5, "ece": 0.5, "support": 1}
+    assert scores.per_class["b"] == row
     assert scores.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
 
 
@@ -103,6 +138,15 @@ def test_adaptive_ece_with_fewer_rows_than_bins_takes_each_row_for_itself():
     assert adaptive_ece(*two_way([0.6, 0.9], [True, False])) == pytest.approx((0.4 + 0.9) / 2)
 
 
+def test_classwise_ece_is_the_mean_over_the_columns_of_all_classes():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.7, 0.3, 0.0]])
+    # in two bins: .7 against 1/2; .25 against 1/2; .05 against 0, a class that no row has
+    assert classwise_ece(probabilities, [0, 1], bins=2) == pytest.approx((0.2 + 0.25 + 0.05) / 3)
+    # in fifteen .2 and .3 lie apart, and so do .1 and 0
+    assert classwise_ece(probabilities, [0, 1]) == pytest.approx((0.2 + (0.2 + 0.7) / 2 + 0.1 / 2) / 3)
+    assert ece(probabilities, [0, 1]) == pytest.approx(0.2)
+
+
 def test_brier_and_nll_are_what_the_formulas_give():
     probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]])
     assert brier(probabilities, [0, 2]) == pytest.approx((0.09 + 0.04 + 0.01 + 0.04 + 0.25 + 0.49) / 2)
@@ -115,7 +159,7 @@ def test_a_wholly_wrong_certainty_costs_much_but_stays_finite():
     assert 700 < nll(probabilities, [1]) < 710  # -log of the smallest normal float
 
 
-@pytest.mark.parametrize("score", [ece, adaptive_ece, brier, nll])
+@pytest.mark.parametrize("score", [ece, adaptive_ece, classwise_ece, brier, nll])
 @pytest.mark.parametrize(
     ("labels", "said"), [([], "no labelled utterance"), ([0], "1 labels"), ([0, 3], "0 to 3"), ([-1, 0], "-1 to 0")]
 )

@@ -39,7 +39,12 @@ def predictions(**changes):
 def test_the_headline_is_what_counting_by_hand_gives():
     full = evaluate_predictions(predictions(), {FULL: 2.0})["all"]
     assert (full["subset"], full["n"], full["accuracy"]) == (FULL, 4, 0.75)
-    assert full["per_class"]["a"] == pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2})
+    row = {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2}
+    # 75 % of a row that is a, 25 % of three of which one is; b likewise
+    row |= {"auroc": 3 / 4, "auprc": 1 / 2 * 1 + 1 / 2 * 2 / 4, "ece": 1 / 4 * 1 / 4 + 3 / 4 * (1 / 3 - 1 / 4)}
+    assert full["per_class"]["a"] == pytest.approx(row)
+    assert full["macro_auprc"] == pytest.approx((3 / 4 + 2 / 3) / 2)
+    assert full["majority"]["macro_auprc"] == 0.5
     assert full["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert full["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
     assert full["majority"]["label"] == "a"
@@ -51,6 +56,10 @@ def test_calibration_is_told_before_and_after_the_temperature():
     assert full["temperature"] == 2.0
     assert full["ece_before"] == pytest.approx(0.9 - 0.75)
     assert full["ece_after"] == full["adaptive_ece"] == pytest.approx(0.0, abs=1e-9)  # ln 9 / 2 = ln 3: 75 %
+    assert full["classwise_ece_after"] == pytest.approx((1 / 8 + 1 / 8 + 0) / 3)
+    # 90 % once where it is so, 10 % three times where one is; and once where it is not, three times where two are
+    before = [1 / 4 * 0.1 + 3 / 4 * (1 / 3 - 0.1), 1 / 4 * 0.1 + 3 / 4 * (0.9 - 2 / 3), 0]
+    assert full["classwise_ece_before"] == pytest.approx(sum(before) / 3)
     assert full["nll"] == pytest.approx(-(3 * math.log(0.75) + math.log(0.25)) / 4)
     assert full["brier"] == pytest.approx((3 * 2 * 0.25**2 + 2 * 0.75**2) / 4)
 
@@ -72,7 +81,11 @@ def test_what_cannot_be_told_is_null_and_never_nan():
     assert text["temperature"] == 1.0
     assert {v for k, v in text.items() if k not in ("n", "temperature")} == {None}
     assert set(text) == set(metrics["subsets"]["audio"])
-    assert metrics["all"]["per_class"]["c"] == {"precision": None, "recall": None, "f1": None, "support": 0}
+    assert metrics["all"]["per_class"]["c"] == {
+        **dict.fromkeys(("precision", "recall", "f1", "auroc", "auprc")),
+        "ece": 0.0,
+        "support": 0,
+    }
     json.dumps(metrics, allow_nan=False)
 
 
@@ -157,7 +170,10 @@ def test_the_page_sets_the_model_beside_a_constant_answer():
     assert "4 utterances, text + audio" in lines[0]
     assert cells(lines, "model") == ["model", "0.750", "0.733", "0.733", "0.750", "0.150 -> 0.000"]
     assert cells(lines, "always a") == ["always a", "0.500", "0.333", "0.333", "0.500", ""]
-    assert cells(lines, "c ") == ["c", "n/a", "n/a", "n/a", "0"]
+    assert cells(lines, "c ") == ["c", *["n/a"] * 5, "0.000", "0"]
+    means = ["0.833", "0.750", "0.733", "0.750", "0.708", "0.083"]
+    assert cells(lines, "mean") == ["mean", *means, "4"]
+    assert any(line.startswith("auprc: average precision") for line in lines)
     assert cells(lines, "text  ") == ["text", "2", "1.000", "1.000", "0.100 -> 0.250"]
     assert any("15 equal-width bins (lower, upper]" in line and "top-label" in line for line in lines)
     assert any("note: 1 of 6 rows have no label" in line for line in lines)
@@ -166,6 +182,33 @@ def test_the_page_sets_the_model_beside_a_constant_answer():
 def test_a_subset_nobody_has_is_printed_as_not_available():
     lines = printed(evaluate_predictions(predictions(present=np.array([[0, 1]] * 6, dtype=bool)), {}))
     assert cells(lines, "text  ") == ["text", "0", "n/a", "n/a", "n/a"]
+
+
+def test_concordance_of_each_speaker_goes_into_the_figures_and_their_mean_onto_the_page():
+    true = np.tile([[-1.0], [0.0], [2.0]], (8, 1))
+    read = np.concatenate([true[:12], -true[12:]])
+    metrics = evaluate_predictions(
+        Predictions(
+            ids=tuple(map(str, range(24))),
+            classes=("a", "b"),
+            labels=np.tile(np.eye(2), (12, 1)),
+            logits={FULL: np.zeros((24, 2))},
+            present=np.array([[1, 1]] * 23 + [[0, 0]], dtype=bool),  # the last row cannot be read
+            modalities=("text", "audio"),
+            groups=tuple("ab"[i // 12] for i in range(24)),
+            dimensions=("sentiment",),
+            affect={FULL: read},
+            affect_true=true,
+        ),
+        {},
+    )
+    found = metrics["all"]["affect"]["sentiment"]
+    assert found["by_group"]["a"] == pytest.approx({"n": 12, "ccc": 1.0})
+    assert found["by_group"]["b"]["n"] == 11
+    lines = printed(metrics)
+    assert cells(lines, "ccc groups") == ["ccc groups", f"{found['ccc_groups']:.3f}", "0.000"]
+    assert cells(lines, "acc5 rounded")[1] == "0.696"  # 12 of a and the 4 zeros of b, of 23
+    assert any(line.startswith("acc5 rounded: five classes") for line in lines)
 
 
 def test_names_cannot_command_the_terminal():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, log_loss, roc_auc_score
 
 from emobraid.evaluation import multilabel
 from emobraid.evaluation.calibration import fit_decision_temperature, fit_temperatures, fit_thresholds
@@ -35,11 +35,14 @@ def test_scores_are_scikit_learns_over_the_classes_that_occur():
     assert found.macro_f1 == pytest.approx(f1_score(true[:, kept], said[:, kept], average="macro"))
     assert found.micro_f1 == pytest.approx(f1_score(true, said, average="micro"))
     assert found.macro_auroc == pytest.approx(roc_auc_score(true[:, :2], probabilities[:, :2], average="macro"))
+    precision = average_precision_score(true[:, :2], probabilities[:, :2], average="macro")
+    assert found.macro_auprc == pytest.approx(precision)
     balanced = [balanced_accuracy_score(true[:, k], said[:, k]) for k in (0, 1)]
     assert found.mean_wacc == pytest.approx(np.mean(balanced))
     assert found.exact_match == pytest.approx((true == said).all(axis=1).mean())
     assert found.per_class["fear"]["f1"] is None
     assert found.per_class["joy"]["auroc"] is None
+    assert found.per_class["joy"]["auprc"] is None
     assert found.per_class["sad"]["threshold"] == 0.7
 
 
@@ -59,6 +62,7 @@ def test_always_every_class_stands_beside():
     assert found.per_class["sad"]["constant_f1"] == pytest.approx(f1_score(true[:, 1], every[:, 1]))
     assert found.per_class["sad"]["constant_f1"] == pytest.approx(2 * share / (share + 200))
     assert (found.constant.mean_wacc, found.constant.macro_auroc) == (0.5, 0.5)
+    assert found.constant.macro_auprc == pytest.approx(true[:, :2].mean())  # a constant's is the share of the class
 
 
 @pytest.mark.parametrize(
@@ -88,6 +92,16 @@ def test_calibration_of_decisions_as_worked_by_hand():
     # two decisions of 0.75, half of them present; two of 0.25, none present
     assert multilabel.decision_ece(true, said) == pytest.approx((2 * 0.25 + 2 * 0.25) / 4)
     assert multilabel.decision_nll(true, said) == pytest.approx(log_loss(true.ravel(), said.ravel()))
+
+
+def test_a_class_is_ranked_and_calibrated_by_itself():
+    true, said = np.array([[1, 0], [0, 0], [1, 1]], bool), np.array([[0.75, 0.25], [0.75, 0.25], [0.5, 0.9]])
+    found = multilabel.multilabel(true, said, np.full(2, 0.5), ("a", "b"))
+    # a: from .75 on one of two, from .5 on two of three; half of two rows of .75, all of one of .5
+    assert found.per_class["a"]["auprc"] == pytest.approx(1 / 2 * 1 / 2 + 1 / 2 * 2 / 3)
+    assert found.per_class["a"]["ece"] == pytest.approx(2 / 3 * 0.25 + 1 / 3 * 0.5)
+    assert found.per_class["b"]["auprc"] == 1.0
+    assert found.per_class["b"]["ece"] == pytest.approx(2 / 3 * 0.25 + 1 / 3 * 0.1)
 
 
 def test_the_temperature_of_decisions_makes_them_honest():

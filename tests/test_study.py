@@ -154,6 +154,7 @@ def test_students_are_trained_with_the_teacher_and_alone_from_the_same_seeds(tmp
     assert ["logit" in json.loads(log.splitlines()[0]) for log in logs] == [True, False]
     share = 100 * results["tiny"][0].parameters / teacher.parameters
     assert table.rows[1][2] == f"{share:.1f} %"
+    assert (tmp_path / "distillation.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_robust_training_is_compared_on_the_same_gaps_with_plain_dropout_and_single_modalities(tmp_path, corpus):

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
+from emobraid.evaluation import ranking
+
 BINS = 15
 
 #: what each figure is, by its name in metrics.json
@@ -21,6 +23,7 @@ CONVENTIONS: Mapping[str, str] = {
     "uar": "mean recall over the classes that occur; UA, balanced accuracy",
     "macro_f1": "mean F1 over the classes that occur",
     "weighted_f1": "mean F1 weighted by true rows; WF1",
+    **ranking.CONVENTIONS,
 }
 
 Floats = NDArray[np.floating[Any]]
@@ -36,6 +39,8 @@ class Baseline:
     uar: float
     macro_f1: float
     weighted_f1: float
+    macro_auroc: float | None  # 1/2: it ranks nothing
+    macro_auprc: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,10 @@ class Scores:
     weighted_f1: float
     macro_precision: float
     macro_recall: float
-    per_class: dict[str, dict[str, float | int | None]]  # precision, recall, f1 (None: class absent), support
+    macro_auroc: float | None
+    macro_auprc: float | None
+    #: precision, recall, f1, auroc, auprc (None: class absent, or nothing else there), ece, support
+    per_class: dict[str, dict[str, float | int | None]]
     confusion: NDArray[np.int64]  # (C, C) counts, rows are the true class
     majority: Baseline
 
@@ -64,10 +72,21 @@ def classification(labels_index: ArrayLike, probabilities: Floats, classes: Sequ
     if probabilities.shape[1] != len(classes):
         raise ValueError(f"{probabilities.shape[1]} columns of probabilities for {len(classes)} classes")
     predicted = probabilities.argmax(axis=1)
-    columns = range(len(classes))
+    columns = np.arange(len(classes))
     table = precision_recall_fscore_support(true, predicted, labels=columns, zero_division=0)
     occurs = table[3] > 0
     precision, recall, f1 = (float(column[occurs].mean()) for column in table[:3])
+    told = true[:, None] == columns  # (N, C)
+    honest = class_eces(told, probabilities)
+    rows = {
+        name: {
+            **_class_row(*(column[i] for column in table)),
+            "auroc": ranking.auroc(told[:, i], probabilities[:, i]),
+            "auprc": ranking.auprc(told[:, i], probabilities[:, i]),
+            "ece": float(honest[i]),
+        }
+        for i, name in enumerate(classes)
+    }
     return Scores(
         n=len(true),
         accuracy=float(accuracy_score(true, predicted)),
@@ -76,7 +95,9 @@ def classification(labels_index: ArrayLike, probabilities: Floats, classes: Sequ
         weighted_f1=_weighted_f1(true, predicted, len(classes)),
         macro_precision=precision,
         macro_recall=recall,
-        per_class={name: _class_row(*(column[i] for column in table)) for i, name in enumerate(classes)},
+        macro_auroc=ranking.mean_told(row["auroc"] for row in rows.values()),
+        macro_auprc=ranking.mean_told(row["auprc"] for row in rows.values()),
+        per_class=rows,
         confusion=confusion_matrix(true, predicted, labels=columns).astype(np.int64),
         majority=_majority(true, classes),
     )
@@ -113,6 +134,23 @@ def adaptive_ece(probabilities: Floats, labels_index: ArrayLike, bins: int = BIN
     confidence, right = top_label(probabilities, labels_index)
     last = -(-np.arange(1, bins) * len(confidence) // bins) - 1  # ceil(k N / bins) - 1: where each bin ends
     return _gap(confidence, right, np.sort(confidence)[last])
+
+
+def classwise_ece(probabilities: Floats, labels_index: ArrayLike, bins: int = BINS) -> float:
+    """Mean over all C classes, absent ones too, of the calibration error of the class's own probability.
+
+    Equal-width bins (lower, upper] of each column (Kull et al. 2019, arXiv:1910.12656; static calibration error in
+    Nixon et al. 2019, arXiv:1904.01685). Unlike `ece` it sees the probabilities of classes that are not the largest.
+    """
+    true = _checked(labels_index, probabilities)
+    return float(class_eces(true[:, None] == np.arange(probabilities.shape[1]), probabilities, bins).mean())
+
+
+def class_eces(true: NDArray[np.bool_], probabilities: Floats, bins: int = BINS) -> NDArray[np.float64]:
+    """(C,) of each column of `probabilities` (N, C) against `true` (N, C): |share present - mean probability| of its
+    equal-width bins, weighted by rows."""
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    return np.array([_gap(said, there, edges) for said, there in zip(probabilities.T, true.T, strict=True)])
 
 
 def brier(probabilities: Floats, labels_index: ArrayLike) -> float:
@@ -186,4 +224,6 @@ def _majority(true: Indices, classes: Sequence[str]) -> Baseline:
         uar=1.0 / int((counts > 0).sum()),  # one class recalled wholly, the others not at all
         macro_f1=macro_f1(true, constant, len(classes)),
         weighted_f1=_weighted_f1(true, constant, len(classes)),
+        macro_auroc=0.5 if (counts > 0).sum() > 1 else None,
+        macro_auprc=ranking.prevalence(true[:, None] == np.arange(len(classes))),
     )

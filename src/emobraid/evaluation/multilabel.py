@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import f1_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from emobraid.evaluation.metrics import BINS, bin_means
+from emobraid.evaluation import ranking
+from emobraid.evaluation.metrics import BINS, bin_means, class_eces
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
@@ -20,15 +21,15 @@ Bools = NDArray[np.bool_]
 CONVENTIONS: Mapping[str, str] = {
     "wacc": "(TP N/P + TN) / 2N, P rows with the class, N without: the mean of the recalls of presence and absence",
     "f1": "of presence, by the class's own threshold",
-    "auroc": "area under the ROC curve of the probability, no threshold",
+    **ranking.CONVENTIONS,
     "mean_wacc": "mean over the classes that some scored rows have and some have not",
     "macro_f1": "mean of F1 over the classes that occur",
     "micro_f1": "F1 over all decisions together",
-    "macro_auroc": "mean over the classes that some scored rows have and some have not",
     "exact_match": "rows whose set of classes is exactly right",
     "constant": "always every class: the constant with the largest F1",
     "thresholds": "largest F1 of each class on validation, for each subset of modalities",
     "ece": f"of all classes' probabilities together, {BINS} equal-width bins; one temperature per modality subset",
+    "classwise_ece": f"mean over all classes of each one's own, {BINS} equal-width bins",
     "brier": "mean squared error of a class's probability, 0 to 1",
     "nll": "mean binary cross-entropy of a class, nats",
 }
@@ -42,6 +43,7 @@ class Constant:
     macro_f1: float
     micro_f1: float
     macro_auroc: float | None
+    macro_auprc: float | None
     exact_match: float
 
 
@@ -54,8 +56,10 @@ class MultiLabelScores:
     micro_f1: float
     mean_wacc: float | None
     macro_auroc: float | None
+    macro_auprc: float | None
     exact_match: float
-    #: threshold, wacc, precision, recall, f1, auroc (None: cannot be told), support; constant_f1: always present
+    #: threshold, wacc, precision, recall, f1, auroc, auprc (None: cannot be told), ece, support; constant_f1: always
+    #: present
     per_class: dict[str, dict[str, float | int | None]]
     constant: Constant
 
@@ -75,13 +79,14 @@ def multilabel(true: ArrayLike, probabilities: Floats, thresholds: Floats, class
     micro, macro = micro_macro_f1(told, said)
     every = np.ones_like(told)
     constant_micro, constant_macro = micro_macro_f1(told, every)
-    mean_wacc = _mean([r["wacc"] for r in rows.values()])
+    mean_wacc = ranking.mean_told(r["wacc"] for r in rows.values())
     return MultiLabelScores(
         n=len(told),
         macro_f1=macro,
         micro_f1=micro,
         mean_wacc=mean_wacc,
-        macro_auroc=_mean([r["auroc"] for r in rows.values()]),
+        macro_auroc=ranking.mean_told(r["auroc"] for r in rows.values()),
+        macro_auprc=ranking.mean_told(r["auprc"] for r in rows.values()),
         exact_match=float((told == said).all(axis=1).mean()),
         per_class=rows,
         constant=Constant(
@@ -89,6 +94,7 @@ def multilabel(true: ArrayLike, probabilities: Floats, thresholds: Floats, class
             macro_f1=constant_macro,
             micro_f1=constant_micro,
             macro_auroc=None if mean_wacc is None else 0.5,
+            macro_auprc=ranking.prevalence(told),
             exact_match=float(told.all(axis=1).mean()),
         ),
     )
@@ -151,19 +157,15 @@ def decision_nll(true: Bools, probabilities: Floats) -> float:
 def _row(true: Bools, said: Bools, probabilities: Floats, threshold: float) -> dict[str, float | int | None]:
     support = int(true.sum())
     precision, recall, f1, _ = precision_recall_fscore_support(true, said, average="binary", zero_division=0)
-    mixed = 0 < support < len(true)
     return {
         "threshold": threshold,
         "wacc": weighted_accuracy(true, said),
         "precision": float(precision) if support else None,
         "recall": float(recall) if support else None,
         "f1": float(f1) if support else None,
-        "auroc": float(roc_auc_score(true, probabilities)) if mixed else None,
+        "auroc": ranking.auroc(true, probabilities),
+        "auprc": ranking.auprc(true, probabilities),
+        "ece": float(class_eces(true[:, None], probabilities[:, None])[0]),
         "support": support,
         "constant_f1": 2 * support / (support + len(true)) if support else None,
     }
-
-
-def _mean(values: Sequence[float | int | None]) -> float | None:
-    told = [v for v in values if v is not None]
-    return float(np.mean(told)) if told else None

@@ -16,6 +16,7 @@ HEADLINES: Mapping[str, tuple[tuple[str, str], ...]] = {
 SEVERAL = (
     ("mean WAcc", "mean_wacc"),
     ("AUROC", "macro_auroc"),
+    ("AUPRC", "macro_auprc"),
     ("macro-F1", "macro_f1"),
     ("micro-F1", "micro_f1"),
     ("exact", "exact_match"),
@@ -32,6 +33,8 @@ def print_report(metrics: Mapping[str, Any], console: Console) -> None:
     for table in _affect_tables(metrics):
         console.print(table)
     console.print(_subset_table(metrics, columns[:2] if several else (("macro-F1", "macro_f1"), columns[0])))
+    if found := metrics.get("retrieval"):
+        console.print(_retrieval_table(found["pairs"]))
     for line in _told(metrics, [figure for _, figure in columns]):
         console.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True, highlight=False)
     for note in metrics["notes"]:
@@ -41,11 +44,14 @@ def print_report(metrics: Mapping[str, Any], console: Console) -> None:
 def _told(metrics: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     """The convention of every figure shown."""
     texts = metrics["conventions"]
-    names = [*shown, *(["wacc", "f1", "auroc", "constant", "thresholds"] if metrics["kind"] == "multi" else [])]
+    own = ["wacc", "f1", "constant", "thresholds"] if metrics["kind"] == "multi" else []
+    names = [*shown, "auroc", "auprc", *own]
     if affect := metrics["all"].get("affect"):
         names += dict.fromkeys(figure for row in affect.values() for figure in row)
     lines = [f"{name.replace('_', ' ')}: {texts[name]}" for name in dict.fromkeys(names) if name in texts]
-    return [*lines, f"ECE: {metrics['calibration']['ece']}"]
+    honest = metrics["calibration"]
+    lines += [f"ECE: {honest['ece']}", f"ECE of a class, after calibration: {honest['classwise_ece']}"]
+    return [*lines, *([f"retrieval: {metrics['retrieval']['convention']}"] if "retrieval" in metrics else [])]
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -68,37 +74,45 @@ def _headline(metrics: Mapping[str, Any], columns: Sequence[tuple[str, str]]) ->
 
 
 def _class_table(metrics: Mapping[str, Any]) -> Table:
-    table = _table("Per class", "class", "precision", "recall", "F1", "utterances")
-    for name, row in metrics["all"]["per_class"].items():
-        table.add_row(_safe(name), *(_number(row[k]) for k in ("precision", "recall", "f1")), f"{row['support']:,}")
+    table = _table("Per class", "class", "precision", "recall", "F1", "AUROC", "AUPRC", "ECE", "utterances")
+    keys, full = ("precision", "recall", "f1", "auroc", "auprc", "ece"), metrics["all"]
+    for name, row in full["per_class"].items():
+        table.add_row(_safe(name), *(_number(row[k]) for k in keys), f"{row['support']:,}")
+    means = (*(full[f"macro_{k}"] for k in keys[:-1]), full["classwise_ece_after"])
+    table.add_section()
+    table.add_row("mean", *map(_number, means), f"{full['n']:,}")
     return table
 
 
 def _several_table(metrics: Mapping[str, Any]) -> Table:
     # precision and recall are in metrics.json: the table has to fit a terminal
-    keys = ("wacc", "f1", "constant_f1", "auroc", "threshold")
-    heads = ("WAcc", "F1", "F1 if always", "AUROC", "threshold")
-    table = _table("Per class", "class", *heads, "utterances")
+    keys = ("wacc", "f1", "constant_f1", "auroc", "auprc", "ece", "threshold")
+    heads = ("WAcc", "F1", "F1 if always", "AUROC", "AUPRC", "ECE", "cut at")
+    table = _table("Per class", "class", *heads, "rows")
     for name, row in metrics["all"]["per_class"].items():
         table.add_row(_safe(name), *(_number(row[k]) for k in keys), f"{row['support']:,}")
+    full = metrics["all"]
+    means = (full["mean_wacc"], full["macro_f1"], full["constant"]["macro_f1"], full["macro_auroc"])
+    honest = (full["macro_auprc"], full["classwise_ece_after"])
+    table.add_section()
+    table.add_row("mean", *map(_number, (*means, *honest)), "", f"{full['n']:,}")
     return table
 
 
 def _affect_tables(metrics: Mapping[str, Any]) -> list[Table]:
     tables = []
     for name, row in metrics["all"].get("affect", {}).items():
-        told = {k: v for k, v in row.items() if k not in ("n", "constant")}
-        table = _table(f"{name}, {row['n']:,} utterances", "", *(k.replace("_", " ") for k in _paired(told)))
-        if told:
-            table.add_row("model", *_paired(told).values())
-            table.add_row("always the mean", *_paired(row["constant"]).values())
+        table = _table(f"{name}, {row['n']:,} utterances", "", "model", "always the mean")
+        constant = _paired(row.get("constant", {}))
+        for figure, told in _paired(row).items():
+            table.add_row(figure.replace("_", " "), told, constant[figure])
         tables.append(table)
     return tables
 
 
-def _paired(row: Mapping[str, float | None]) -> dict[str, str]:
+def _paired(row: Mapping[str, Any]) -> dict[str, str]:
     """Figures as text; has0 and non0 stand together as the literature writes them, `a/b`."""
-    shown = {k: _number(v) for k, v in row.items() if k not in ("n", "constant")}
+    shown = {k: _number(v) for k, v in row.items() if k not in ("n", "constant", "by_group")}
     for name in ("acc2", "f1"):
         if f"{name}_has0" in shown:
             pair = f"{shown.pop(f'{name}_has0')}/{shown.pop(f'{name}_non0')}"
@@ -111,6 +125,18 @@ def _subset_table(metrics: Mapping[str, Any], columns: Sequence[tuple[str, str]]
     table = _table("Modality subsets", "modalities", "utterances", *names, "ECE before -> after")
     for subset, row in metrics["subsets"].items():
         table.add_row(_modalities(subset), f"{row['n']:,}", *(_number(row[k]) for _, k in columns), _ece(row))
+    return table
+
+
+def _retrieval_table(pairs: Sequence[Mapping[str, Any]]) -> Table:
+    keys = [k for k in (pairs[0] if pairs else ()) if k.startswith("recall@")]
+    table = _table("Retrieval", "from -> to", "utterances", *keys, "median rank")
+    for pair in pairs:
+        cells = [f"{pair['n']:,}", *(_number(pair[k]) for k in keys), f"{pair['median_rank']:g}"]
+        table.add_row(_safe(f"{pair['query']} -> {pair['target']}"), *cells)
+    table.add_section()
+    for n, chance in {pair["n"]: pair["chance"] for pair in pairs}.items():
+        table.add_row("guessing", f"{n:,}", *(_number(chance[k]) for k in keys), f"{chance['median_rank']:g}")
     return table
 
 

@@ -60,17 +60,21 @@ def write_report(
     extra: Mapping[str, Any],
     thresholds: Thresholds | None = None,
     notes: Sequence[str] = (),
+    retrieval: Mapping[str, Any] | None = None,
     pictures: bool = True,
 ) -> dict[str, Any]:
     """Write metrics.json, predictions.csv and the PNGs that fit into `folder` (made if absent); returns the metrics.
 
-    `extra` (checkpoint, split, seed, ...) is kept under `run`, `notes` beside those of the scores. Each file is written
+    `extra` (checkpoint, split, seed, ...) is kept under `run`, `retrieval` (see `retrieval_figures`) under its own
+    name, `notes` beside those of the scores. Each file is written
     aside and renamed, so a reader never meets half of one. Without matplotlib the pictures are skipped, and a note in
     the metrics says so; with `pictures` off they are not asked for.
     """
     folder = Path(folder)
     scores = evaluate_predictions(predictions, temperatures, thresholds) | {"run": plain(dict(extra))}
     scores["notes"] += notes
+    if retrieval:
+        scores["retrieval"] = plain(retrieval)
     folder.mkdir(parents=True, exist_ok=True)
     with _aside(folder / "predictions.csv") as path:
         predictions.save_csv(path, temperatures, thresholds)

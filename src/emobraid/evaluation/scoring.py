@@ -18,11 +18,15 @@ Thresholds = Mapping[str, Mapping[str, float]]  # by modality subset and class
 
 CALIBRATION: Mapping[str, str] = {
     "ece": f"top-label confidence, {metrics.BINS} equal-width bins (lower, upper]; one temperature per modality subset",
+    "classwise_ece": f"mean over all classes of that of each one's own probability, {metrics.BINS} equal-width bins",
     "adaptive_ece": f"after calibration; top-label confidence, {metrics.BINS} bins of equal count",
     "brier": "after calibration; squared error summed over classes, 0 to 2",
     "nll": "after calibration; nats",
 }
-_CALIBRATED = ("ece_before", "ece_after", "adaptive_ece", "temperature", "brier", "nll")
+_CALIBRATED = (
+    *("ece_before", "ece_after", "adaptive_ece", "classwise_ece_before", "classwise_ece_after"),
+    *("temperature", "brier", "nll"),
+)
 _FIELDS = {
     "exclusive": (*(f.name for f in dataclasses.fields(metrics.Scores)), *_CALIBRATED),
     "multi": (*(f.name for f in dataclasses.fields(multilabel.MultiLabelScores)), *_CALIBRATED),
@@ -39,7 +43,7 @@ def calibration_conventions(predictions: Predictions) -> dict[str, str]:
     """What the figures on confidence are."""
     if predictions.kind == "exclusive":
         return dict(CALIBRATION)
-    return {name: multilabel.CONVENTIONS[name] for name in ("ece", "brier", "nll", "thresholds")}
+    return {name: multilabel.CONVENTIONS[name] for name in ("ece", "classwise_ece", "brier", "nll", "thresholds")}
 
 
 def score(
@@ -73,6 +77,8 @@ def _exclusive(true: Any, before: Any, after: Any, classes: tuple[str, ...]) -> 
         "ece_before": metrics.ece(before, true),
         "ece_after": metrics.ece(after, true),
         "adaptive_ece": metrics.adaptive_ece(after, true),
+        "classwise_ece_before": metrics.classwise_ece(before, true),
+        "classwise_ece_after": metrics.classwise_ece(after, true),
         "brier": metrics.brier(after, true),
         "nll": metrics.nll(after, true),
     }
@@ -83,6 +89,8 @@ def _several(true: Any, before: Any, after: Any, cuts: Any, classes: tuple[str, 
         **plain(dataclasses.asdict(multilabel.multilabel(true, after, cuts, classes))),
         "ece_before": multilabel.decision_ece(true, before),
         "ece_after": multilabel.decision_ece(true, after),
+        "classwise_ece_before": float(metrics.class_eces(true, before).mean()),
+        "classwise_ece_after": float(metrics.class_eces(true, after).mean()),
         "brier": float(((after - true) ** 2).mean()),
         "nll": multilabel.decision_nll(true, after),
     }
@@ -94,7 +102,8 @@ def _affect(predictions: Predictions, subset: str) -> dict[str, Any]:
         true = predictions.affect_true[:, k]
         rows = predictions.readable(subset) & ~np.isnan(true)
         read = predictions.affect[subset][rows, k]
-        found[name] = plain(affect.score(name, true[rows], read)) if rows.any() else {"n": 0}
+        groups = [g for g, scored in zip(predictions.groups, rows, strict=True) if scored] if predictions.groups else ()
+        found[name] = plain(affect.score(name, true[rows], read, groups)) if rows.any() else {"n": 0}
     return found
 
 

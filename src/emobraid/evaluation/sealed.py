@@ -20,6 +20,7 @@ from emobraid.data.preparer import Reporter, read_split
 from emobraid.evaluation.inference import predict_split
 from emobraid.evaluation.predictions import Predictions
 from emobraid.evaluation.report import write_report
+from emobraid.evaluation.retrieval import refuse_single, retrieval_figures
 
 
 class Opened(NamedTuple):
@@ -43,13 +44,25 @@ def open_test(model_path: Path, data: DataConfig, reporter: Reporter) -> Opened:
 
 
 def evaluate(
-    model_path: Path, data: DataConfig, output: Path, reporter: Reporter, *, pictures: bool = True
+    model_path: Path,
+    data: DataConfig,
+    output: Path,
+    reporter: Reporter,
+    *,
+    pictures: bool = True,
+    retrieval: bool = False,
 ) -> dict[str, Any]:
     """Score the model on the test split of `data`, write the report into `output`, and return its figures.
+
+    With `retrieval` also how well the modalities of an utterance find each other; ValueError, before the split is
+    opened, for a model of one modality.
 
     Temperatures and thresholds come from the checkpoint, where training fitted them on validation; nothing is fitted
     here.
     """
+    if retrieval:
+        folder = checkpoint.resolve(model_path)
+        refuse_single(checkpoint.load_config(folder, checkpoint.read(folder)).model.modalities)
     opened = open_test(model_path, data, reporter)
     trained, config, corpus, split, predictions = opened
     labels = corpus.rows.labels("test")
@@ -74,6 +87,7 @@ def evaluate(
         thresholds=trained.thresholds,
         extra={"protocol": protocol},
         notes=corpus.rows.notes("test"),
+        retrieval=retrieval_figures(trained.model, split) if retrieval else None,
         pictures=pictures,
     )
     enter(model_path, opened, metrics)

@@ -102,7 +102,8 @@ class Suite:
         if isinstance(made, Path):
             return f"## {title}\n\nFull report: [{made.name}]({made.relative_to(self.folder)})\n"
         made.save(self.folder, stem)
-        files = ", ".join(f"[{stem}{suffix}]({stem}{suffix})" for suffix in (".md", ".tex", ".csv"))
+        drawn = [".png"] * (self.folder / f"{stem}.png").is_file()
+        files = ", ".join(f"[{stem}{suffix}]({stem}{suffix})" for suffix in (".md", ".tex", ".csv", *drawn))
         return f"## {title}\n\n{made.markdown()}\nAlso as {files}\n"
 
     def _head(self) -> str:

@@ -1,20 +1,24 @@
 """Students of several sizes, each with the teacher and alone: size, speed, scores and calibration beside each other."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
 from emobraid.config import Config, DistillationConfig
+from emobraid.evaluation.plots import MISSING
 from emobraid.evaluation.significance import compare, holm
 from emobraid.recipes import layered, load_recipe
 from emobraid.study.ablation import marked
 from emobraid.study.tables import Table, percent
+from emobraid.study.teaching_plot import Kind, Point, pareto
 from emobraid.study.trial import Result, Trial, run_trial, seeded
 from emobraid.training.distillation import SIZES, sized
 from emobraid.training.run import TrainingReporter
 
 ALONE = " alone"
+PICTURE = "distillation.png"
 
 
 def taught_by(teacher: Path, lessons: DistillationConfig) -> DistillationConfig:
@@ -49,10 +53,12 @@ def teaching(
     sizes: Sequence[str] = tuple(SIZES),
     seeds: Sequence[int] = (0,),
 ) -> tuple[Table, dict[str, list[Result]]]:
-    """Run what has not been run yet; the table, and the results by name."""
+    """Run what has not been run yet; the table, and the results by name. FOLDER/distillation.png shows what size and
+    latency buy; without matplotlib a line says that there is no picture."""
     results: dict[str, list[Result]] = {}
     for trial in trials(config, teacher_path, lessons, folder, sizes, seeds):
         results.setdefault(trial.name, []).append(run_trial(trial, reporter))
+    _draw(points(teacher, results), folder / PICTURE, reporter)
     return table(teacher, results), results
 
 
@@ -79,6 +85,38 @@ def table(teacher: Result, results: Mapping[str, Sequence[Result]]) -> Table:
             "ECE: 15 bins, after the temperature that validation gave; worst subset: its macro-F1 among all subsets",
         ),
     )
+
+
+def points(teacher: Result, results: Mapping[str, Sequence[Result]]) -> list[Point]:
+    """The teacher and each student as the picture shows them. Students of one size are one architecture: they stand at
+    the mean of all their latencies, so that the noise of a clock puts none of them before the other."""
+    found = [_point("teacher", "teacher", [teacher], [teacher])]
+    for name, own in results.items():
+        size = name.removesuffix(ALONE)
+        alike = [r for n, some in results.items() if n.removesuffix(ALONE) == size for r in some]
+        found.append(_point(name, "taught" if name == size else "alone", own, alike))
+    return found
+
+
+def _point(name: str, kind: Kind, own: Sequence[Result], alike: Sequence[Result]) -> Point:
+    return Point(
+        name=name,
+        kind=kind,
+        parameters=own[0].parameters,
+        latency_ms=mean(r.latency_ms for r in alike),
+        scores=tuple(r.score() for r in own),
+    )
+
+
+def _draw(shown: Sequence[Point], path: Path, reporter: TrainingReporter) -> None:
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        pareto(shown, aside)
+        os.replace(aside, path)
+    except ImportError as error:
+        if str(error) != MISSING:
+            raise
+        reporter.say(f"no {path.name}: {MISSING}")
 
 
 def worst(result: Result) -> float:
