@@ -23,7 +23,7 @@ from emobraid.training.trainer import Trainer
 
 CLIPS, HELD_OUT = 1_440, 64
 SHAPES = {"text": (20, 768), "audio": (44, 13, 768), "video": (30, 768)}
-SIZES = ((256, 1), (128, 1), (40, 1))  # width and depth: as in recipes/pretrained.toml, half of it, about as in MulT's paper
+SIZES = ((256, 1), (128, 1), (40, 1))  # width and depth: of recipe pretrained, half of it, about MulT's own
 
 
 class Clock:
