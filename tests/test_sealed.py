@@ -1,6 +1,7 @@
 """The test split is opened by evaluation alone, each time with a line in the ledger, and nothing is fitted on it."""
 
 import csv
+import csv
 import hashlib
 import json
 import platform
@@ -80,11 +81,14 @@ def test_every_opening_is_a_line_in_the_runs_ledger(model, corpus, tmp_path):
     assert len(entries) == 2
     entry = entries[0]
     assert set(entry) == {
-        *("opened", "config", "git", "seed", "split", "environment", "macro_f1", "accuracy"),
+        *("opened", "config", "git", "seed", "split", "utterances", "environment", "macro_f1", "accuracy"),
     }
     assert entry["config"] == fingerprint(checkpoint.load_model(model)[1])
     assert entry["seed"] == 3
     assert entry["split"] == hashlib.sha256((corpus / "test.csv").read_bytes()).hexdigest()[:12]
+    with (corpus / "test.csv").open(newline="") as file:
+        ids = sorted(f"test-{i}" for i, _ in enumerate(csv.DictReader(file), 2))
+    assert entry["utterances"] == hashlib.sha256("\0".join(ids).encode()).hexdigest()[:12]
     assert entry["environment"] == {
         "python": platform.python_version(),
         "torch": version("torch"),

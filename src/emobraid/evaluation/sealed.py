@@ -14,6 +14,7 @@ from emobraid import checkpoint
 from emobraid.checkpoint import Trained
 from emobraid.config import Config, DataConfig, fingerprint
 from emobraid.data.corpus import Corpus
+from emobraid.data.hashes import key_of
 from emobraid.data.layouts import open_corpus, refuse_other_fold, table_hash
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
@@ -101,22 +102,23 @@ def score_episodes(
     trained = checkpoint.load_trained(model_path)
     refuse_other_fold(trained.config.data, config.data)
     model, corpus = trained.model, open_corpus(config.data, config.model)
-    found = score(read_split(model.by_modality(), corpus.open_test(), config, "test", reporter))
+    split = read_split(model.by_modality(), corpus.open_test(), config, "test", reporter)
+    found = score(split)
     means = {
         f"{row['method']} {row['subset']} {row['shots']}": sum(row["macro_f1"]) / len(row["macro_f1"])
         for row in found["rows"]
     }
-    _write(model_path, config, corpus, study="few-shot episodes", macro_f1=means)
+    _write(model_path, config, corpus, split, study="few-shot episodes", macro_f1=means)
     return found
 
 
 def enter(model_path: Path, opened: Opened, metrics: Mapping[str, Any], **more: str) -> None:
     """One line in the run's ledger for each opening of the test split, so that a reader can count them."""
     scores = {k: metrics["all"][k] for k in ("macro_f1", "accuracy", "exact_match") if k in metrics["all"]}
-    _write(model_path, opened.config, opened.corpus, **scores, **more)
+    _write(model_path, opened.config, opened.corpus, opened.split, **scores, **more)
 
 
-def _write(model_path: Path, config: Config, corpus: Corpus, **found: Any) -> None:
+def _write(model_path: Path, config: Config, corpus: Corpus, split: PreparedSplit, **found: Any) -> None:
     ledger = checkpoint.resolve(model_path).parent / "ledger.jsonl"
     entry = {
         "opened": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -124,6 +126,8 @@ def _write(model_path: Path, config: Config, corpus: Corpus, **found: Any) -> No
         "git": _git_hash(),
         "seed": config.training.seed,
         "split": table_hash(corpus.rows.table("test"))[:12],
+        # where one table holds all splits, only this tells which fold was opened
+        "utterances": key_of(*sorted(s.id for s in split.samples))[:12],
         "environment": {
             "python": platform.python_version(),
             "torch": version("torch"),
