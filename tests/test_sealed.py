@@ -1,7 +1,6 @@
 """The test split is opened by evaluation alone, each time with a line in the ledger, and nothing is fitted on it."""
 
 import csv
-import csv
 import hashlib
 import json
 import platform
