@@ -303,7 +303,12 @@ def test_ctrl_c_leaves_nothing_behind(folder, film, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(Recognizer, "read_many", interrupted)
     monkeypatch.setattr("emobraid.timeline.BATCH", 2)
     args = ["timeline", str(film), "--model_path", str(folder), "--output_dir", str(tmp_path / "out"), "--window", "2"]
-    assert cli.main(args) == 130
+    # whoever was started in the background of a shell is deaf to Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(args) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "emobraid: stopped\n"
     assert len(seen) == 2
     assert not (tmp_path / "out").exists()
