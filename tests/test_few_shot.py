@@ -407,6 +407,11 @@ def study(tmp_path_factory, corpus):
     return out
 
 
+def test_without_every_subset_all_is_compared_on_all_modalities_alone(tmp_path, corpus):
+    assert command(corpus, tmp_path / "run", "--methods", "class_mean", "--no_every_subset") == 0
+    assert {r["subset"] for r in figures(tmp_path / "run")[1]} == {"audio+video"}
+
+
 def test_the_command_writes_tables_curves_and_a_line_in_the_ledger(study):
     folder = study / "few_shot"
     assert (folder / "few_shot.png").read_bytes()[:4] == b"\x89PNG"

@@ -117,12 +117,16 @@ def to_toml(config: Config) -> str:
 #: settings of the data that a result does not depend on
 ELSEWHERE = ("data_root", "workers", "cache_dir", "cache", "allow_outside")
 
+#: settings that came after the first studies, with the value that stands for what was done before they existed
+LATER = {("model", "added_labels"): 0, ("few_shot", "every_subset"): True}
+
 
 def fingerprint(config: Config) -> str:
     """A short hash of everything that shapes a result; where things lie and how fast they come does not."""
     tree = to_tree(config)
     for name in ELSEWHERE:
         tree["data"].pop(name, None)
-    if not tree["model"].get("added_labels"):  # so that what was measured before the setting existed is known again
-        tree["model"].pop("added_labels", None)
+    for (section, name), usual in LATER.items():
+        if tree[section].get(name) == usual:
+            del tree[section][name]
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]

@@ -51,6 +51,8 @@ class FewShotConfig:
     """Steps of every method that learns by steps, each on all shots at once."""
     methods: tuple[FewShotMethod, ...] = get_args(FewShotMethod)
     """What is compared. prompt_adapter is ours; class_mean is the nearest class mean."""
+    every_subset: bool = True
+    """Measure these two with every subset of the modalities as well."""
 
     @model_validator(mode="after")
     def _names_each_once(self) -> "FewShotConfig":

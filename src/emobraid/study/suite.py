@@ -23,7 +23,14 @@ from emobraid.training.run import TrainingReporter
 
 SUMMARY = "summary.md"
 #: what the suite's few-shot stage measures unless told otherwise: the full comparison has a mode of its own
-LIGHT = FewShotConfig(shots=(1, 5), queries=4, dev_episodes=5, methods=("prompt_adapter", "probe", "class_mean"))
+LIGHT = FewShotConfig(
+    shots=(1, 5),
+    queries=4,
+    episodes=30,
+    dev_episodes=5,
+    methods=("prompt_adapter", "probe", "class_mean"),
+    every_subset=False,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,7 +161,7 @@ class Study:
             for subset in reversed(subsets(self.whole))  # what all are compared on first
             for shots in asked.shots
             for name in self.methods
-            if subset == self.whole or name in EVERY_SUBSET
+            if subset == self.whole or (asked.every_subset and name in EVERY_SUBSET)
         ]
         done = self._scores(cells, split, asked.episodes)
         rows = [
