@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from emobraid.evaluation import missing_plots, plots
 from emobraid.evaluation.missing import ALL
 from emobraid.evaluation.missing_scores import Row
 from emobraid.evaluation.report import _aside
+from emobraid.evaluation.tables import drawn, markdown_table
 
 COLUMNS = (
     *("model", "protocol", "part", "rate", "achieved", "draws", "n", "guessed"),
@@ -61,12 +61,7 @@ def print_robustness(found: Mapping[str, Any], console: Console) -> None:
     console.print(f"[bold]{escape(heading(found))}[/bold]")
     for page in pages(found):
         console.print(f"[bold]{escape(page.title)}[/bold]")  # as a table's own title it would wrap to a narrow table
-        table = Table(header_style="dim")
-        for i, column in enumerate(page.columns):
-            table.add_column(escape(column), justify="right" if i else "left", overflow="fold")
-        for row in page.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
+        console.print(drawn(page.columns, page.rows))
     for line in footnotes(found):
         console.print(f"[dim]{escape(line)}[/dim]")
 
@@ -75,9 +70,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     """The same tables for a paper's appendix or a page on the web."""
     parts = [f"# {heading(found)}"]
     for page in pages(found):
-        lines = [page.columns, ["---", *["---:"] * (len(page.columns) - 1)], *page.rows]
-        body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        parts.append(f"## {page.title}\n\n{body}")
+        parts.append(f"## {page.title}\n\n{markdown_table(page.columns, page.rows)}")
     parts.append("\n".join(f"- {line}" for line in footnotes(found)))
     return "\n\n".join(parts) + "\n"
 

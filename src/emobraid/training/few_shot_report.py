@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from scipy import stats
 
 from emobraid.evaluation import plots
 from emobraid.evaluation.missing_plots import LOOKS
 from emobraid.evaluation.plots import RULE, _figure, _label, _save
+from emobraid.evaluation.tables import drawn, markdown_table
 
 WRITTEN = "few_shot.json, few_shot.csv, few_shot.md"
 OURS = "prompt_adapter"
@@ -131,8 +131,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     """All tables and notes for a paper's appendix or a page on the web."""
     parts = ["# Few-shot learning"]
     for title, columns, rows in pages(found):
-        lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-        parts.append(f"## {title}\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in lines))
+        parts.append(f"## {title}\n\n{markdown_table(columns, rows)}")
     parts.append("\n".join(f"- {line}" for line in footnotes(found)))
     return "\n\n".join(parts) + "\n"
 
@@ -140,12 +139,7 @@ def markdown(found: Mapping[str, Any]) -> str:
 def print_few_shot(found: Mapping[str, Any], console: Console) -> None:
     """The same in the terminal."""
     for title, columns, rows in pages(found):
-        table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim")
-        for i, column in enumerate(columns):
-            table.add_column(escape(column), justify="right" if i else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
+        console.print(drawn(columns, rows, title=title))
     for note in footnotes(found):
         console.print(f"[dim]{escape(note)}[/dim]")
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from emobraid.evaluation.tables import drawn, markdown_table
 
 Cells = tuple[str, ...]
 
@@ -42,12 +43,7 @@ def footnotes(found: Mapping[str, Any]) -> list[str]:
 
 def print_new_emotion(found: Mapping[str, Any], console: Console) -> None:
     columns, rows = page(found)
-    table = Table(title=f"{escape(found['emotion'])} added", title_justify="left", title_style="bold")
-    for i, column in enumerate(columns):
-        table.add_column(escape(column), justify="right" if i else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    console.print(drawn(columns, rows, title=f"{found['emotion']} added"))
     for note in footnotes(found):
         console.print(f"[dim]{escape(note)}[/dim]")
 
@@ -55,8 +51,7 @@ def print_new_emotion(found: Mapping[str, Any], console: Console) -> None:
 def markdown(found: Mapping[str, Any]) -> str:
     """The top of the new model's card."""
     columns, rows = page(found)
-    lines = [columns, ("---", *["---:"] * (len(columns) - 1)), *rows]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    table = markdown_table(columns, rows)
     notes = "\n".join(f"- {note}" for note in footnotes(found))
     return f"""\
 # An emobraid model with an added class: {found["emotion"]}
