@@ -15,7 +15,9 @@ import psutil
 import pytest
 
 import media_fixtures as made
-from emobraid.media import Limits, MediaError, MediaReader, ProtocolError, bounded, environment, receive, send
+from emobraid.media import Limits, MediaError, MediaReader
+from emobraid.media.child import environment
+from emobraid.media.wire import ProtocolError, bounded, receive, send
 from media_fixtures import child_of, put
 
 reader, victim, short = made.reader, made.victim, made.short

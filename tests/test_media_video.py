@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 import media_fixtures as made
 from emobraid.decoding import pictures as films
 from emobraid.decoding import tracks
-from emobraid.media import SAMPLE_RATE, evenly
+from emobraid.media import SAMPLE_RATE
+from emobraid.media.frames import evenly
 from media_fixtures import put
 
 reader = made.reader

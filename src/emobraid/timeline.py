@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from emobraid.data.shelf import Input
-from emobraid.media import SAMPLE_RATE, MediaBytes, MediaError, MediaReader, evenly, shown
+from emobraid.media import SAMPLE_RATE, MediaBytes, MediaError, MediaReader
+from emobraid.media.frames import evenly
+from emobraid.media.kinds import shown
 from emobraid.recognizer import Prediction, Recognizer, told, unheard
 
 SOUND_BLOCK, FACE_BLOCK = 240.0, 20.0  # seconds decoded at once: 15 MB of samples, 2 MB of small faces

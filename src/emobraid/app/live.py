@@ -14,7 +14,8 @@ from emobraid.app.together import Together
 from emobraid.data.shelf import Input
 from emobraid.decoding.faces import SMALLEST_FACE, Box, closest, crop, haar, near
 from emobraid.encoders.base import Encoder, Utterance
-from emobraid.media import SAMPLE_RATE, evenly
+from emobraid.media import SAMPLE_RATE
+from emobraid.media.frames import evenly
 from emobraid.recognizer import Prediction, Recognizer
 from emobraid.stream import Stream
 

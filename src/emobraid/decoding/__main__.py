@@ -26,7 +26,8 @@ from emobraid.decoding.length import length_of
 from emobraid.decoding.pictures import look, room, shrunk
 from emobraid.decoding.sound import NO_AUDIO, hear
 from emobraid.decoding.tracks import Damaged, Refused, refuse_strangers
-from emobraid.media import Audio, Faces, fill, receive, send
+from emobraid.media.kinds import Audio, Faces
+from emobraid.media.wire import fill, receive, send
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from emobraid.decoding.faces import NO_FACES, Detector, Image, faces_in
 from emobraid.decoding.tracks import WHOLE, Damaged, Packet, Part, Refused, Track, join, opened, refuse_more
-from emobraid.media import Faces, Side, evenly, too_large
+from emobraid.media.frames import evenly, too_large
+from emobraid.media.kinds import Faces, Side
 
 REORDERED = 16  # packets that may come after one that is shown later than they are, at most (H.264)
 
