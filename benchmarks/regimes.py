@@ -3,6 +3,7 @@
     python benchmarks/regimes.py distillation ravdess FEATURES_DIR runs/regimes --seeds 0 1 2 3 4
     python benchmarks/regimes.py distillation mosi FEATURES_DIR runs/sizes --sizes tiny small base
     python benchmarks/regimes.py robust mosi FEATURES_DIR runs/regimes --seeds 0 1 2 3 4
+    python benchmarks/regimes.py robust ravdess FEATURES_DIR runs/regimes --fusion early
 
 FEATURES_DIR is what benchmarks/ravdess_features.py or benchmarks/mosi_features.py read. For RAVDESS each fold is tested
 once, the next one is validation and the other three train; MOSI has its published split, with videos held out of train
@@ -24,6 +25,7 @@ import torch
 
 from emobraid.config import Config, parse
 from emobraid.evaluation.missing import Plan
+from emobraid.fusion import FUSIONS
 from emobraid.recipes import load_recipe
 from emobraid.study.robustness import robustness
 from emobraid.study.teaching import shipped_lessons, teaching
@@ -34,20 +36,21 @@ from ravdess_features import Quiet
 from ravdess_folds import FOLDS, three_ways, write_folds
 
 
-def ravdess(features: Path, folder: Path, fold: int) -> Config:
+def ravdess(features: Path, folder: Path, fold: int, fusion: str) -> Config:
     """Three folds train, the next one after `fold` is validation."""
     labels = write_folds(features, folder, three_ways(fold), label="emotion8")
-    return _config(features, folder, {"modalities": ["audio", "video"], "text_encoder": "compact", "labels": labels})
+    two = {"modalities": ["audio", "video"], "text_encoder": "compact", "labels": labels}
+    return _config(features, folder, {"fusion_type": fusion, **two})
 
 
-def mosi(features: Path, folder: Path, fold: int) -> Config:
+def mosi(features: Path, folder: Path, fold: int, fusion: str) -> Config:
     write_tables(features, folder)
-    return _config(features, folder, {"labels": list(LABELS)})
+    return _config(features, folder, {"fusion_type": fusion, "labels": list(LABELS)})
 
 
 def _config(features: Path, folder: Path, model: Mapping[str, object]) -> Config:
     recipe = load_recipe("features")
-    recipe["model"] |= {"fusion_type": "hierarchical", **model}
+    recipe["model"] |= model
     recipe["data"] = {"data_root": folder, "allow_outside": features, "cache": False}
     return parse(recipe, "features")
 
@@ -112,21 +115,23 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--folds", nargs="+", type=int)
+    parser.add_argument("--fusion", choices=tuple(FUSIONS), default="hierarchical")
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["tiny"], help="students of distillation")
     args = parser.parse_args()
     torch.set_num_threads(1)
     prepare, count = CORPORA[args.corpus]
     found = []
+    name = "-".join([args.study, args.corpus, *([args.fusion] if args.fusion != "hierarchical" else [])])
     for fold in args.folds or range(count):
-        place = args.out / f"{args.study}-{args.corpus}-{fold}"
-        config = prepare(args.features, place / "data", fold)
+        place = args.out / f"{name}-{fold}"
+        config = prepare(args.features, place / "data", fold, args.fusion)
         if args.study == "distillation":
             found.append(distillation(config, place, args.seeds, args.sizes))
         else:
             found.append(robust(config, place, args.seeds))
         print(f"fold {fold} done", flush=True)
     text = summary(found, {"distillation": f"{args.sizes[0]} alone", "robust": "standard"}[args.study])
-    (args.out / f"{args.study}-{args.corpus}.json").write_text(json.dumps(found, indent=1))
+    (args.out / f"{name}.json").write_text(json.dumps(found, indent=1))
     print(text)
 
 

@@ -68,6 +68,16 @@ def test_noise_is_measured_in_spreads_and_words_take_none(random_stream):
     assert spoilt["text"].values is words.values
 
 
+def test_a_feature_in_small_units_is_not_drowned_by_one_in_large_ones(random_stream):
+    one = random_stream([3000])
+    units = torch.logspace(-3, 3, one.values.shape[-1])
+    mixed = Stream(one.values * units, one.mask)
+    spoilt = corrupt({"a": mixed}, drawn(), holes=0, noise=0.5, blur=0)["a"]
+    shares = (spoilt.values - mixed.values).std(dim=1) / mixed.values.std(dim=1)  # (1, D)
+    assert shares.min() > 0.9 * shares.max()
+    assert 0 < shares.max() < 0.55
+
+
 def test_blur_smooths_pictures_of_chosen_clips_alone_and_leaves_features():
     board = (torch.arange(8)[:, None] + torch.arange(8)[None]) % 2 * 200
     grey = Stream(board.byte().expand(2, 3, 8, 8).clone(), torch.ones(2, 3, dtype=torch.bool))

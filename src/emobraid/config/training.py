@@ -43,7 +43,7 @@ class TrainingConfig:
     position_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Words, frames and moments of sound are hidden, in each stream a share drawn between nothing and this."""
     input_noise: float = Field(default=0.0, ge=0)
-    """Gaussian noise on pictures, sound and features, in each stream up to this many of its spreads."""
+    """Gaussian noise on pictures, sound and features, up to this many spreads of each feature."""
     blur: float = Field(default=0.0, ge=0, le=1)
     """Chance that the pictures of a training clip are blurred."""
     consistency_weight: float = Field(default=0.0, ge=0)

@@ -38,12 +38,13 @@ def with_holes(stream: Stream, most: float, generator: torch.Generator) -> Strea
 
 
 def noisy(stream: Stream, most: float, generator: torch.Generator) -> Stream:
-    """Each sample gets Gaussian noise of a strength drawn between nothing and `most` spreads of the whole stream."""
+    """Each sample gets Gaussian noise of a strength drawn between nothing and `most` spreads: of all pixels in pictures,
+    of each feature in other streams (B, T, ...), as features may have units of their own."""
     values, mask = stream
     if not mask.any() or (not values.is_floating_point() and values.dtype != torch.uint8):
         return stream
-    real = values[mask].float()
-    spread = real.std() if real.numel() > 1 else real.new_zeros(())
+    real = values[mask].float()  # (positions, ...)
+    spread = real.std(correction=0) if values.dtype == torch.uint8 else real.std(dim=0, correction=0)
     strength = most * torch.rand(len(values), *[1] * (values.dim() - 1), generator=generator)
     noise = torch.randn(values.shape, generator=generator)
     louder = values.float() + (strength * noise).to(values.device) * spread
