@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from emobraid.evaluation import plots
+from emobraid.evaluation import insight_plots, plots
 
 pytest.importorskip("matplotlib")
 from matplotlib.image import imread
@@ -22,7 +22,35 @@ DRAW = {
     ),
     "subsets": lambda path: plots.subset_bars(["text", "text+audio"], [None, 0.62], [0, 1234], 0.11, path),
 }
+PLACES = np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 5.0], [6.0, 5.0]])
+CONFUSED = [
+    {"true": "joy", "said": "fear", "n": 3, "share": 0.25, "confidence": 0.61},
+    {"true": "fear", "said": "joy", "n": 1, "share": 0.5, "confidence": 0.9},
+]
+MOVED = {"all": {"text": 0.3, "audio": -0.05}, "by_class": {"joy": {"text": 0.4, "audio": 0.1}}}
+DRAW |= {
+    "roc": lambda path: insight_plots.roc(
+        ["joy", "fear"],
+        np.array([[1, 0], [0, 0], [1, 0]], dtype=bool),
+        np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5]]),
+        [0.5, None],
+        path,
+    ),
+    "confidences": lambda path: insight_plots.confidences(
+        np.array([0.9, 0.5, 0.7]), np.array([True, False, True]), path
+    ),
+    "confusions": lambda path: insight_plots.confusions(CONFUSED, 5, path),
+    "contributions": lambda path: insight_plots.contributions(MOVED, path),
+    "landscape": lambda path: insight_plots.landscape(
+        PLACES, np.array([0, 0, 1, 1]), np.array([True, False, True, True]), ["joy", "fear"], path
+    ),
+}
 SHOWN = {
+    "roc": {"joy, 0.50", "fear, n/a", "ROC, each class against the others (n = 3)"},
+    "confidences": {"right (2, median 0.80)", "wrong (1, median 0.50)"},
+    "confusions": {" 3: 25 % of joy, said with 0.61", "fear, read as joy", "What is taken for what (4 of 5 mistakes)"},
+    "contributions": {" -0.05 ", " +0.40 ", "said: joy", "all utterances", "text", "audio"},
+    "landscape": {"joy (2)", "fear (2)", "Where utterances lie for the model (t-SNE, n = 4)"},
     "confusion": {"67%", "33%", "90%", "n/a", "9", "a\n(3)", "b\n(0)", "c\n(10)"},
     "per_class": {"joy (4)", "$\\broken$ (0)", "0.40", "n/a", "precision", "recall", "F1"},
     "reliability": {"before calibration, ECE 0.400", "after calibration, ECE 0.150", "accuracy"},
@@ -44,7 +72,8 @@ def test_a_picture_is_a_png_with_ink_inside_a_light_margin(name, tmp_path):
 @pytest.mark.parametrize("name", DRAW)
 def test_a_picture_names_what_it_shows(name, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    for module in (plots, insight_plots):
+        monkeypatch.setattr(module, "_save", lambda figure, path: figures.append(figure))
     DRAW[name](tmp_path / "picture")
     assert SHOWN[name] <= {text.get_text() for text in figures[0].findobj(Text)}
 

@@ -12,7 +12,8 @@ from rich.console import Console
 from emobraid.evaluation import Predictions, evaluate_predictions, plots, print_report, write_report
 
 NAN = float("nan")
-FILES = {"metrics.json", "predictions.csv", "confusion.png", "per_class.png", "reliability.png", "subsets.png"}
+PICTURES = ("confusion", "errors", "per_class", "roc", "reliability", "confidence", "subsets")
+FILES = {"metrics.json", "predictions.csv", *(f"{name}.png" for name in PICTURES)}
 FULL = "text+audio"
 LN9 = math.log(9)  # the logit of 90 %
 
@@ -112,7 +113,7 @@ def test_nothing_to_score_is_refused():
         evaluate_predictions(predictions(labels=np.full((6, 3), NAN)), {})
 
 
-def test_a_report_leaves_its_six_files_and_nothing_else(tmp_path):
+def test_a_report_leaves_its_files_and_nothing_else(tmp_path):
     pytest.importorskip("matplotlib")
     extra = {"split": "test", "score": NAN, "folder": tmp_path, "shape": (np.int64(3), np.float32(0.5))}
     metrics = write_report(tmp_path / "new" / "results", predictions(), {FULL: 2.0}, extra=extra)
@@ -161,7 +162,7 @@ def printed(metrics):
 
 
 def cells(lines, start):
-    (line,) = (x for x in lines if x.strip("│ ").startswith(start) and "│" in x)
+    line = next(x for x in lines if x.strip("│ ").startswith(start) and "│" in x)
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 

@@ -103,7 +103,7 @@ def config(root, *, model, **data):
 
 
 def test_emotions_and_sentiment_are_learnt_and_scored_from_published_features(spoilt, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "_draw", lambda *_: None)
+    monkeypatch.setattr(report, "pictures_of", lambda *_: ())
     settings = config(spoilt, model={**MULTI, **PUBLISHED})
     told = Onlooker()
     run(settings, tmp_path / "run", reporter=told)
@@ -117,7 +117,7 @@ def test_emotions_and_sentiment_are_learnt_and_scored_from_published_features(sp
 
 
 def test_a_model_with_fewer_classes_of_another_corpus_is_scored_and_told_what_is_dropped(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "_draw", lambda *_: None)
+    monkeypatch.setattr(report, "pictures_of", lambda *_: ())
     labels = ["joy", "sadness"]
     settings = config(made, model={"modalities": ["text"], "labels": labels})
     run(settings, tmp_path / "run")

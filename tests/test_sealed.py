@@ -42,7 +42,7 @@ def model(trained, tmp_path):
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch):
     """They take seconds and have tests of their own."""
-    monkeypatch.setattr(report, "_draw", lambda *_: None)
+    monkeypatch.setattr(report, "pictures_of", lambda *_: ())
 
 
 def opened(model, data, output, **settings):

@@ -290,8 +290,8 @@ def report(trained, corpus, tmp_path_factory):
 def test_the_report_fits_the_model(report, trained):
     pytest.importorskip("matplotlib")
     metrics, folder = report
-    pictures = {"per_class.png", "reliability.png", "subsets.png", "valence.png", "arousal.png"}
-    assert {p.name for p in folder.iterdir()} == {"metrics.json", "predictions.csv", *pictures}
+    pictures = ("per_class", "roc", "reliability", "confidence", "subsets", "contributions", "valence", "arousal")
+    assert {p.name for p in folder.iterdir()} == {"metrics.json", "predictions.csv", *(f"{p}.png" for p in pictures)}
     cuts = checkpoint.load_trained(trained[1] / "best_model").thresholds
     assert {c: r["threshold"] for c, r in metrics["all"]["per_class"].items()} == cuts["audio+video"]
     assert metrics["all"]["affect"]["valence"]["n"] < metrics["all"]["affect"]["arousal"]["n"]

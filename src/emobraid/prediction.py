@@ -41,8 +41,9 @@ class Prediction(Reading):
         return told if self.expressed is not None else {k: v for k, v in told.items() if k != "expressed"}
 
 
-def shapley(value: Mapping[frozenset[str], float], players: tuple[str, ...]) -> dict[str, float]:
-    """Exact Shapley values (Shapley 1953) from the value of every subset, the empty one included."""
+def shapley(value: Mapping[frozenset[str], Any], players: tuple[str, ...]) -> dict[str, Any]:
+    """Exact Shapley values (Shapley 1953) from the value of every subset, the empty one included; a value is a number
+    or an array of numbers."""
     size = len(players)
     shares = {}
     for player in players:

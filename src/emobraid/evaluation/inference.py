@@ -6,7 +6,7 @@ import torch
 from emobraid.data.prepared import PreparedSplit
 from emobraid.evaluation.predictions import Predictions
 from emobraid.model import MultimodalEmotionModel
-from emobraid.stream import subsets
+from emobraid.stream import keep_only, subsets
 
 
 @torch.no_grad()
@@ -23,12 +23,19 @@ def predict_split(
     wanted = [tuple(names)] if whole_only else subsets(names)
     read: dict[str, list[np.ndarray]] = {"+".join(s): [] for s in wanted}
     affect: dict[str, list[np.ndarray]] = {s: [] for s in read if model.config.affect}
+    features: list[np.ndarray] = []
+    nothing: np.ndarray | None = None
     model.eval()
     for batch in split.batches(batch_size):
-        for subset, said in model.fuse_subsets(batch.to(device).streams, wanted).items():
+        streams = model.encode(batch.to(device).streams)
+        for kept in wanted:
+            subset, said = "+".join(kept), model.fuse(keep_only(streams, kept))
             read[subset].append(said.logits.float().cpu().numpy())
             if said.affect is not None:
                 affect[subset].append(said.affect.cpu().numpy())
+        features.append(said.features.float().cpu().numpy())  # all modalities come last
+        if nothing is None and not whole_only:  # which is the same for every utterance
+            nothing = model.fuse(keep_only(streams, ())).logits[0].float().cpu().numpy()
     there = [[len(t) > 0 for t in split.tensors[m]] for m in names]
     return Predictions(
         ids=tuple(s.id for s in split.samples),
@@ -41,5 +48,7 @@ def predict_split(
         kind=model.config.label_kind,
         dimensions=tuple(model.config.affect),
         affect={subset: np.concatenate(parts) for subset, parts in affect.items()},
+        nothing=nothing,
+        features=np.concatenate(features),
         affect_true=(split.affect if split.affect is not None else torch.empty(0, 0)).numpy(),
     )

@@ -8,21 +8,11 @@ import numpy as np
 
 from emobraid.evaluation.missing import ALL
 from emobraid.evaluation.missing_scores import Row
-from emobraid.evaluation.plots import BLUE, GREEN, INK, ORANGE, QUIET, RULE, _figure, _label, _save
+from emobraid.evaluation.plots import INK, LOOKS, QUIET, RULE, _figure, _label, _save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: told apart by colour (Okabe and Ito 2008), by mark and by line
-LOOKS = (
-    (BLUE, "o", "-"),
-    (ORANGE, "D", "--"),
-    (GREEN, "s", "-."),
-    ("#CC79A7", "^", ":"),
-    ("#56B4E9", "v", "-"),
-    ("#D55E00", "P", "--"),
-    ("#7A7A7A", "X", "-."),
-)
 CONSTANT = "always the commonest class"
 TITLES = {"random": "Modalities missing at random", "frames": "Positions hidden inside", "noise": "Gaussian noise"}
 AXES = {"random": "chance that a modality is missing", "frames": "share hidden", "noise": "noise, in spreads"}

@@ -35,6 +35,8 @@ def print_report(metrics: Mapping[str, Any], console: Console) -> None:
     console.print(_subset_table(metrics, columns[:2] if several else (("macro-F1", "macro_f1"), columns[0])))
     if found := metrics.get("retrieval"):
         console.print(_retrieval_table(found["pairs"]))
+    if (wrong := metrics.get("errors")) and wrong["pairs"]:
+        console.print(_errors_table(wrong))
     for line in _told(metrics, [figure for _, figure in columns]):
         console.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True, highlight=False)
     for note in metrics["notes"]:
@@ -51,6 +53,9 @@ def _told(metrics: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     lines = [f"{name.replace('_', ' ')}: {texts[name]}" for name in dict.fromkeys(names) if name in texts]
     honest = metrics["calibration"]
     lines += [f"ECE: {honest['ece']}", f"ECE of a class, after calibration: {honest['classwise_ece']}"]
+    if moved := metrics.get("contributions"):
+        shares = ", ".join(f"{m} {share:+.2f}" for m, share in moved["all"].items())
+        lines.append(f"contributions: {shares}; {moved['convention']}")
     return [*lines, *([f"retrieval: {metrics['retrieval']['convention']}"] if "retrieval" in metrics else [])]
 
 
@@ -125,6 +130,15 @@ def _subset_table(metrics: Mapping[str, Any], columns: Sequence[tuple[str, str]]
     table = _table("Modality subsets", "modalities", "utterances", *names, "ECE before -> after")
     for subset, row in metrics["subsets"].items():
         table.add_row(_modalities(subset), f"{row['n']:,}", *(_number(row[k]) for _, k in columns), _ece(row))
+    return table
+
+
+def _errors_table(wrong: Mapping[str, Any]) -> Table:
+    title = f"Commonest of {wrong['n']:,} mistakes"
+    table = _table(title, "true class", "read as", "utterances", "of the class", "mean confidence")
+    for pair in wrong["pairs"][:5]:
+        share, sure = f"{100 * pair['share']:.0f} %", f"{pair['confidence']:.2f}"
+        table.add_row(_safe(pair["true"]), _safe(pair["said"]), f"{pair['n']:,}", share, sure)
     return table
 
 

@@ -22,6 +22,16 @@ MISSING = "pictures need matplotlib: pip install 'emobraid[report]'"
 # from the palette of Okabe and Ito (2008), told apart with every common colour blindness
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 INK, QUIET, RULE = "#222222", "#6B6B6B", "#E3E3E3"
+#: told apart by colour (Okabe and Ito 2008), by mark and by line
+LOOKS = (
+    (BLUE, "o", "-"),
+    (ORANGE, "D", "--"),
+    (GREEN, "s", "-."),
+    ("#CC79A7", "^", ":"),
+    ("#56B4E9", "v", "-"),
+    ("#D55E00", "P", "--"),
+    ("#7A7A7A", "X", "-."),
+)
 
 
 def confusion_matrix(confusion: NDArray[np.integer[Any]], classes: Sequence[str], path: Path | str) -> None:

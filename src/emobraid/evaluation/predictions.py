@@ -42,6 +42,8 @@ class Predictions:
     dimensions: tuple[str, ...] = ()  # K
     affect: Mapping[str, NDArray[np.floating[Any]]] = field(default_factory=dict)  # (N, K) each, by subset
     affect_true: NDArray[np.floating[Any]] = field(default_factory=lambda: np.empty((0, 0)))  # (N, K), NaN absent
+    nothing: NDArray[np.floating[Any]] | None = None  # (C,) logits of an utterance without any modality
+    features: NDArray[np.floating[Any]] | None = None  # (N, D) what the logits of the full subset were read from
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -50,6 +52,10 @@ class Predictions:
         _check_shape("present", self.present, (n, m))
         if self.dimensions:
             _check_shape("affect_true", self.affect_true, (n, len(self.dimensions)))
+        if self.nothing is not None:
+            _check_shape("nothing", self.nothing, (c,))
+        if self.features is not None:
+            _check_shape("features", self.features, (n, *self.features.shape[1:2]))
         if self.present.dtype != np.bool_:
             raise ValueError(f"present must be bool, got {self.present.dtype}")
         if self.groups and len(self.groups) != n:
@@ -134,9 +140,11 @@ class Predictions:
             raise ValueError(f"no predictions from {subset!r}, there are: {', '.join(self.subsets)}")
         if not temperature > 0:
             raise ValueError(f"a temperature is above zero, got {temperature}")
-        scores = self.logits[subset].astype(np.float64) / temperature
-        probabilities: NDArray[np.float64] = expit(scores) if self.kind == "multi" else softmax(scores, axis=1)
-        return probabilities
+        return self.chances(self.logits[subset].astype(np.float64) / temperature)
+
+    def chances(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """(..., C) probabilities of logits (..., C): their softmax, or for multi-label each one's sigmoid."""
+        return np.asarray(expit(scores) if self.kind == "multi" else softmax(scores, axis=-1), dtype=np.float64)
 
     def save_csv(
         self,
@@ -170,6 +178,6 @@ class Predictions:
         return load(path, modalities, kind)
 
 
-def _check_shape(what: str, array: NDArray[Any], shape: tuple[int, int]) -> None:
+def _check_shape(what: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(f"{what} must have shape {shape}, got {array.shape}")

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emobraid.evaluation import metrics, plots
+from emobraid.evaluation import plots
+from emobraid.evaluation.contributions import contributions
+from emobraid.evaluation.errors import errors
 from emobraid.evaluation.page import print_report
+from emobraid.evaluation.pictures import pictures_of
 from emobraid.evaluation.predictions import Predictions
 from emobraid.evaluation.scoring import (
     Thresholds,
@@ -21,8 +23,6 @@ from emobraid.evaluation.scoring import (
     plain,
     score,
 )
-
-Floats = NDArray[np.floating[Any]]
 
 __all__ = ["evaluate_predictions", "print_report", "write_report"]
 
@@ -39,16 +39,21 @@ def evaluate_predictions(
     if not predictions.rows(predictions.full).any():
         raise ValueError(f"none of the {len(predictions.ids)} rows has both a label and a modality: nothing to score")
     by_subset = {s: score(predictions, s, temperatures, thresholds or {}) for s in predictions.subsets}
+    full = by_subset[predictions.full]
+    closer = {} if predictions.kind == "multi" else {"errors": errors(predictions, full["temperature"])}
+    if moved := contributions(predictions, temperatures):
+        closer["contributions"] = moved
     return {
         "kind": predictions.kind,
         "classes": list(predictions.classes),
         "modalities": list(predictions.modalities),
-        "all": {"subset": predictions.full, **by_subset[predictions.full]},
+        "all": {"subset": predictions.full, **full},
         "subsets": by_subset,
         "present": _presence(predictions),
         "calibration": calibration_conventions(predictions),
         "conventions": conventions(predictions),
-        "notes": _notes(predictions, by_subset[predictions.full]),
+        **closer,
+        "notes": _notes(predictions, full),
     }
 
 
@@ -79,8 +84,9 @@ def write_report(
     with _aside(folder / "predictions.csv") as path:
         predictions.save_csv(path, temperatures, thresholds)
     try:
-        if pictures:
-            _draw(folder, predictions, scores)
+        for name, draw in pictures_of(predictions, scores) if pictures else ():
+            with _aside(folder / f"{name}.png") as path:
+                draw(path)
     except ImportError as error:
         if str(error) != plots.MISSING:
             raise
@@ -121,45 +127,3 @@ def _aside(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _draw(folder: Path, predictions: Predictions, scores: Mapping[str, Any]) -> None:
-    full, classes, several = scores["all"], scores["classes"], predictions.kind == "multi"
-    precision, recall, f1, support = (
-        [full["per_class"][c][k] for c in classes] for k in ("precision", "recall", "f1", "support")
-    )
-    if not several:
-        with _aside(folder / "confusion.png") as path:
-            plots.confusion_matrix(np.array(full["confusion"]), classes, path)
-    with _aside(folder / "per_class.png") as path:
-        plots.per_class(classes, precision, recall, f1, support, path)
-    before, after, right = _confidences(predictions, full["temperature"])
-    with _aside(folder / "reliability.png") as path:
-        plots.reliability(before, after, right, path, ece=(full["ece_before"], full["ece_after"]), several=several)
-    names, of_each = list(scores["subsets"]), list(scores["subsets"].values())
-    with _aside(folder / "subsets.png") as path:
-        plots.subset_bars(
-            names,
-            [s["macro_f1"] for s in of_each],
-            [s["n"] for s in of_each],
-            full["constant" if several else "majority"]["macro_f1"],
-            path,
-            constant="every class" if several else "the commonest class",
-        )
-    for k, name in enumerate(predictions.dimensions):
-        true = predictions.affect_true[:, k]
-        rows = predictions.readable(predictions.full) & ~np.isnan(true)
-        if rows.any():
-            with _aside(folder / f"{name}.png") as path:
-                read = predictions.affect[predictions.full][rows, k]
-                plots.agreement(name, true[rows], read, full["affect"][name]["ccc"], path)
-
-
-def _confidences(predictions: Predictions, temperature: float) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Before and after the temperature, and what came true: of the top label, or of every class of every row."""
-    rows, full = predictions.rows(predictions.full), predictions.full
-    before, after = (predictions.probabilities(full, t)[rows] for t in (1.0, temperature))
-    if predictions.kind == "multi":
-        return before.ravel(), after.ravel(), predictions.labels[rows].ravel() > 0.5
-    confidence, right = metrics.top_label(before, predictions.true[rows])
-    return confidence, metrics.top_label(after, predictions.true[rows])[0], right

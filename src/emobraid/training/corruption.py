@@ -38,8 +38,8 @@ def with_holes(stream: Stream, most: float, generator: torch.Generator) -> Strea
 
 
 def noisy(stream: Stream, most: float, generator: torch.Generator) -> Stream:
-    """Each sample gets Gaussian noise of a strength drawn between nothing and `most` spreads: of all pixels in pictures,
-    of each feature in other streams (B, T, ...), as features may have units of their own."""
+    """Each sample gets Gaussian noise of a strength drawn between nothing and `most` spreads: of all pixels in
+    pictures, of each feature in other streams (B, T, ...), as features may have units of their own."""
     values, mask = stream
     if not mask.any() or (not values.is_floating_point() and values.dtype != torch.uint8):
         return stream

@@ -13,8 +13,7 @@ from rich.markup import escape
 from scipy import stats
 
 from emobraid.evaluation import plots
-from emobraid.evaluation.missing_plots import LOOKS
-from emobraid.evaluation.plots import RULE, _figure, _label, _save
+from emobraid.evaluation.plots import LOOKS, RULE, _figure, _label, _save
 from emobraid.evaluation.tables import drawn, markdown_table
 
 WRITTEN = "few_shot.json, few_shot.csv, few_shot.md"
