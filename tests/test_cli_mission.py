@@ -29,7 +29,7 @@ def test_the_missions_training_command_works_on_data_and_writes_checkpoints(miss
     assert "checkpoints/best_model: validation macro-F1 " in trained.stdout
     assert "epoch   1  loss " in trained.stderr
     made = {p.name for p in (folder / "checkpoints").iterdir()}
-    assert {"best_model", "resume", "metrics.jsonl", "tensorboard"} <= made
+    assert {"best_model", "resume", "metrics.jsonl", "training.png", "tensorboard"} <= made
     kept = tomllib.loads((folder / "checkpoints" / "best_model" / "config.toml").read_text())
     assert kept["model"]["fusion_type"] == "hierarchical"
     card = (folder / "checkpoints" / "best_model" / "README.md").read_text()

@@ -1,6 +1,7 @@
 """`emobraid train`: one model, or in the modes few_shot, ablation and all a study of many."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -40,7 +41,7 @@ class Train:
     config: Path | None = None
     """A recipe: a TOML file, or the name of one that ships (sample, features, meld). Flags override it."""
     output_dir: Path = Path("checkpoints")
-    """Where metrics.jsonl, tensorboard/, resume/ and best_model/ go."""
+    """Where metrics.jsonl, training.png, tensorboard/, resume/ and best_model/ go."""
     resume: bool = False
     """Go on with the run in output_dir."""
     overwrite: bool = False
@@ -72,6 +73,7 @@ def train(args: Train) -> int:
     if args.print_config:
         print(to_toml(config), end="")
         return 0
+    from emobraid.training.curves import draw as draw_curves
     from emobraid.training.display import TerminalReporter
     from emobraid.training.run import train as run
     from emobraid.training.run_folder import BEST
@@ -81,6 +83,8 @@ def train(args: Train) -> int:
         outcome = run(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
     if os.environ.get("RANK", "0") != "0":  # launched together with the process that speaks
         return 0
+    with suppress(ImportError):  # without matplotlib there are TensorBoard's curves, and the log
+        print(f"{draw_curves(args.output_dir)}: losses, scores, learning rate and gradients, step by step")
     best = args.output_dir / BEST
     print(
         f"{best}: validation macro-F1 {outcome.best_macro_f1:.3f} at epoch {outcome.best_epoch + 1}; "

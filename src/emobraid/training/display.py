@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from emobraid.config import Config
 from emobraid.data.cache import CacheSizes
 from emobraid.data.preparer import Progress as Report
+from emobraid.training.curves import Curves
 from emobraid.training.state import Standing, Watcher
 
 
@@ -55,6 +57,8 @@ class TerminalReporter:
     def watchers(self, config: Config, folder: Path, first_step: int, total_steps: int) -> Sequence[Watcher]:
         task = self.bar.add_task("training", total=total_steps, completed=first_step, note="")
         watchers: list[Watcher] = [TerminalWatcher(self, task)]
+        if find_spec("matplotlib"):
+            watchers.append(Curves(folder))
         try:
             watchers.append(TensorBoard(folder / "tensorboard", first_step))
         except ModuleNotFoundError:

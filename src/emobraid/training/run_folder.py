@@ -86,4 +86,5 @@ def clear(folder: Path) -> None:
     """Take away an earlier run's files, and nothing else that lies in the folder."""
     for name in ("resume", BEST, "tensorboard"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    for name in ("metrics.jsonl", "training.png"):
+        (folder / name).unlink(missing_ok=True)

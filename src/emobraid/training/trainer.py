@@ -23,6 +23,7 @@ from emobraid.evaluation.missing_benchmark import benchmark
 from emobraid.evaluation.missing_scores import contender
 from emobraid.model import MultimodalEmotionModel
 from emobraid.training import state
+from emobraid.training.flow import EVERY, gradient_flow
 from emobraid.training.guidance import Guide
 from emobraid.training.lesson import Lesson, Reader
 from emobraid.training.log import MetricsLog, NoLog
@@ -113,8 +114,7 @@ class Trainer:
         # the other processes compute the same and write nothing
         log = MetricsLog if self.accelerator.is_main_process else NoLog
         self.log = log(self.folder / "metrics.jsonl", self.standing.log_bytes)
-        self.seconds = 0.0
-        first = self.standing.step
+        self.seconds, first = 0.0, self.standing.step
         try:
             if not self.standing.step:
                 self._save()  # from here on, a run that is killed can be resumed
@@ -170,6 +170,7 @@ class Trainer:
             pretraining=pretraining,
         )
         loss = torch.stack(list(losses.values())).sum()
+        flow = gradient_flow(self.raw_model) if (now.step + 1) % EVERY == 0 else {}
         norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
         if not (math.isfinite(norm) and bool(loss.isfinite())):
             raise NonFiniteLoss(
@@ -180,9 +181,9 @@ class Trainer:
         self.optimizer.step()
         now.step, now.batch, now.loss_sum = now.step + 1, now.batch + 1, now.loss_sum + loss.item()
         values = {"loss": loss.item(), **{k: v.item() for k, v in losses.items()}, "lr": rate, "grad_norm": norm}
-        self.log.write(step=now.step, epoch=now.epoch, **values)
+        self.log.write(step=now.step, epoch=now.epoch, **values, **flow)
         for watcher in self.watchers:
-            watcher.step(now, values)
+            watcher.step(now, values | flow)
 
     def _validate(self) -> None:
         """Score the validation split; a better macro-F1 (or the same with a lower loss) is the new best."""
