@@ -41,7 +41,7 @@ def draw(folder: Path) -> Path:
     """Draw the log in `folder` into training.png beside it, whose path is returned. ImportError without matplotlib."""
     written = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
     epochs, steps = [x for x in written if "train_loss" in x], [x for x in written if "lr" in x]
-    figure = _figure(11.0, 7.6)
+    figure = _figure(12.0, 7.6)
     figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.1)
     (losses, scores), (rates, flow) = figure.subplots(2, 2)
     _losses(losses, steps, epochs)
@@ -50,9 +50,11 @@ def draw(folder: Path) -> Path:
     _label(rates, "Learning rate", "step", "")
     _flow(flow, steps)
     for axes in (losses, scores, rates, flow):
+        axes.set_xlim(left=0)
         axes.grid(color=RULE, linewidth=0.8)
         if axes.get_legend_handles_labels()[1]:
-            axes.legend(frameon=False, fontsize=8, ncols=2 if axes is flow else 1)
+            beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)} if axes is flow else {}
+            axes.legend(frameon=False, fontsize=8, **beside)
     aside = folder / f".{PICTURE}.partial"
     _save(figure, aside)
     return aside.replace(folder / PICTURE)
@@ -84,13 +86,18 @@ def _scores(axes: "Axes", epochs: Lines) -> None:
 
 
 def _flow(axes: "Axes", steps: Lines) -> None:
+    from matplotlib.ticker import LogLocator
+
     parts = dict.fromkeys(name for x in steps for name in x if name.startswith(PREFIX))
     for k, part in enumerate(parts):
-        colour, _, line = LOOKS[k % len(LOOKS)]
+        colour, line = LOOKS[k % len(LOOKS)][0], ("-", "--", ":")[k // len(LOOKS) % 3]
         own = [x for x in steps if x.get(part)]  # what got no gradient has no logarithm
         axes.plot(_steps(own), [x[part] for x in own], color=colour, ls=line, lw=1, label=part[len(PREFIX) :])
     if parts:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
     _label(axes, "Gradient that reaches each part", "step", "norm before clipping")
 
 
