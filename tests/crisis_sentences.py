@@ -528,4 +528,6 @@ I want out of this contract
 I was born in May
 I'm done fighting with the printer
 I'm still alive after leg day
+my boss is going to kill me, I'm late again
+mum is going to kill me, I forgot the cake
 """.strip().splitlines()

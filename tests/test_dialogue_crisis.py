@@ -4,11 +4,12 @@ import re
 import time
 
 import pytest
-from crisis_sentences import EVERYDAY, SAID_ASLANT
 
+from crisis_sentences import EVERYDAY, SAID_ASLANT
 from emobraid.dialogue import Conversation, Reply, crisis_help, is_crisis
 from emobraid.dialogue.crisis import KINDS, detect
 from emobraid.dialogue.help_lines import STAYING, TEXTS, Help, _shipped
+from emobraid.dialogue.repertoire import load
 
 # as people write: plainly, in euphemisms, with typing errors, in disguise
 SELF_HARM = """
@@ -578,3 +579,17 @@ def test_a_broken_table_is_refused_at_the_start(tmp_path, content, says):
 def test_every_language_has_every_text():
     for texts in _shipped()["languages"].values():
         assert set(TEXTS) <= set(texts)
+
+
+def test_after_a_crisis_there_is_no_small_talk_for_ten_turns():
+    general, neutral = load().general, load().strategies["neutral"].lines
+    conversation = Conversation(None, seed=1)
+    conversation.answer("I want to die", None)
+    for _ in range(STAYING):
+        conversation.answer("I texted my sister", None)
+    for said in ("she is coming over", "it is raining", "hello", "we drink tea"):
+        reply = conversation.answer(said, None).reply
+        assert any(line in reply.text for line in general["care"])
+        assert any(line in reply.text for line in general["care_question"])
+        assert not [line for slot in neutral.values() for line in slot if line in reply.text]
+        assert reply.suggestions == ()

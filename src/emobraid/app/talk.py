@@ -14,6 +14,7 @@ SOURCES = {"built-in": "", "llm": "written by a language model", "safety": ""}
 EMPTY = (
     '<p class="eb-empty">Write how it is going. The answer takes up what you say and what it seemed to express. '
     "While the camera or the microphone is on, the last seconds of both count as well.</p>"
+    '<p class="eb-empty">For example: “I passed my exam!”, or “I have ten minutes, any ideas?”</p>'
 )
 
 
@@ -67,7 +68,7 @@ def course(points: Sequence[Point], summary: str) -> str:
     )
     drawn = f"<ol>{columns}</ol>" if columns else '<p class="eb-empty">No turn yet.</p>'
     return (
-        f'<section class="eb-course" aria-label="Emotional course"><h3>Course of the conversation</h3>'
+        f'<section class="eb-course" aria-label="Emotional course"><h2>Course of the conversation</h2>'
         f'<div class="eb-scroll" tabindex="0" role="region" aria-label="Guess of each turn">{drawn}</div>'
         f"<p>{escape(summary)}</p></section>"
     )
