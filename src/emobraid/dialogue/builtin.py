@@ -191,12 +191,14 @@ class BuiltIn:
         self, said: str, emotion: str, prediction: "Prediction | None", history: History, rng: random.Random
     ) -> tuple[str, ...]:
         """Three for those who ask, one where listening comes first or the guess is weak, else two; not in two turns
-        running, and none to small talk."""
+        running, and none to small talk, to an even first turn or a calm one after a heavy one."""
         wish, act = words.wish(said), words.act(said)
         asked = wish.asked or act == "advice"
         if (act not in (None, "advice") and not asked) or (prediction is None and not asked) or _in_care(history):
             return ()
-        if not asked and history.turns and history.turns[-1].reply.suggestions:
+        if not asked and (
+            _just_offered(history) or (emotion == "neutral" and (_was_heavy(history) or not history.turns))
+        ):
             return ()
         listening = emotion in BEFORE and emotion not in [p.emotion for p in history.course[-2:]]
         weak = prediction is not None and (_unsure(prediction) or bool(self._differing(prediction)))
@@ -212,6 +214,10 @@ def _theme(said: str, emotion: str, history: History) -> themes.Theme | None:
     """What is spoken of; where that is not clear, what was in the last two turns, if it is no passing matter."""
     before = (themes.theme(turn.said, emotion) for turn in reversed(history.turns[-2:]))
     return themes.theme(said, emotion) or next((t for t in before if t and t.stays), None)
+
+
+def _just_offered(history: History) -> bool:
+    return bool(history.turns) and bool(history.turns[-1].reply.suggestions)
 
 
 def _was_heavy(history: History) -> bool:

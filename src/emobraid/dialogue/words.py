@@ -79,8 +79,8 @@ def topic(said: str) -> str | None:
 def _phrases(part: list[str], determiners: tuple[str, ...]) -> Iterator[str]:
     table = _table()["topics"]
     for i, word in enumerate(part):
-        if word.lower() not in determiners:
-            continue
+        if word.lower() not in determiners or (i and part[i - 1].lower() in ("am", "i'm", "im")):
+            continue  # "I am a teacher" speaks of the person
         nouns: list[str] = []
         for following in part[i + 1 :]:
             if len(nouns) == LONGEST or _ends(following.lower(), table["stop"], first=not nouns):
