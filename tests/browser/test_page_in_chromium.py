@@ -261,7 +261,12 @@ def test_the_page_can_be_used_without_a_mouse_and_without_seeing(visitor):
     one.page.focus('[data-part="camera"]')
     one.page.keyboard.press("Enter")
     one.page.wait_for_selector('[data-part="camera"][aria-pressed="true"]')
-    one.shows(1, ".eb-guess[aria-live=polite]")
+    one.shows(1, ".eb-spoken[aria-live=polite]")
+    one.page.evaluate("window.line = document.querySelector('.eb-spoken')")
+    one.say("I passed the exam today!")
+    one.page.wait_for_function("line.textContent && line.textContent == document.querySelector('.eb-reply').innerText")
+    one.page.click("#eb-forget")
+    one.page.wait_for_function("line.isConnected && line.textContent == ''")  # the same line, and nothing left in it
     one.shows(1, ".eb-alert[role=alert]")
 
 

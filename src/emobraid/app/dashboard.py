@@ -36,7 +36,7 @@ def dashboard(shown: Shown, labels: LabelSpace, modalities: Sequence[str], cours
 
 
 def headline(shown: Shown) -> str:
-    """The guess, how sure it is, and the one line that a screen reader is told when it changes."""
+    """The guess and how sure it is; `furniture.SPEAK` tells a screen reader when it changes."""
     fused = shown.fused
     if fused is None:
         return _headline("nothing yet", "e-other", "Turn on camera or microphone, or write.")
@@ -56,7 +56,7 @@ def _headline(label: str, kind: str, beside: str, fused: Smoothed | None = None)
     )
     return (
         f'<div class="eb-headline {kind}"><div><p class="eb-kicker">My guess: expressed</p>'
-        f'<p class="eb-guess" aria-live="polite" role="status">{label}</p><p class="eb-beside">{beside}</p></div>'
+        f'<p class="eb-guess">{label}</p><p class="eb-beside">{beside}</p></div>'
         f'<dl class="eb-figures">{figures}</dl></div>'
     )
 

@@ -47,6 +47,24 @@ watch("value", () => {
   props.value = null;
 });
 """
+#: one line that stays: a screen reader is not told of what comes in a part of the page that is drawn anew
+SPOKEN = '<p class="eb-spoken" role="status" aria-live="polite"></p>'
+SPEAK = """
+const HELD = 4000, READ = 12000;  // ms between two guesses, and a reply is left alone
+const line = element.querySelector("p");
+let reply = "", guess = "nothing yet", quiet = 0;
+new MutationObserver(() => {
+  const last = [...document.querySelectorAll(".eb-reply:not([aria-busy])")].pop()?.innerText || "";
+  const label = document.querySelector(".eb-guess")?.innerText || guess, now = performance.now();
+  if (last !== reply) {
+    line.textContent = reply = last;
+    quiet = now + READ;
+  } else if (label !== guess && now > quiet) {
+    line.textContent = `My guess: ${guess = label}`;
+    quiet = now + HELD;
+  }
+}).observe(document.body, { childList: true, subtree: true });
+"""
 REST = "() => { window.dispatchEvent(new Event('emobraid-rest')); return []; }"
 FORGET = REST.replace("emobraid-rest", "emobraid-forget")
 

@@ -24,7 +24,7 @@ def conversation(history: History, saying: str | None = None, reply: str = "") -
     if saying is not None:
         waiting = paragraphs(reply) if reply else '<p class="eb-wait">…</p>'
         turns += said(saying, None) + f'<li class="eb-reply" aria-busy="true">{waiting}</li>'
-    body = f'<ol role="log" aria-live="polite" aria-label="Conversation">{turns}</ol>' if turns else EMPTY
+    body = f'<ol aria-label="Conversation">{turns}</ol>' if turns else EMPTY
     return f'<div class="eb-talk" tabindex="0" role="region" aria-label="Conversation, newest last">{body}</div>'
 
 
