@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from emobraid.app.api_models import ChatRequest, TurnBody
-from emobraid.app.bodies import LARGE, asked, media
+from emobraid.app.bodies import asked, media
 from emobraid.app.described import ERRORS, body_of
 from emobraid.app.languages import first_language
 from emobraid.app.readings import Readings, while_waited_for
@@ -26,6 +26,7 @@ from emobraid.recognizer import NothingToRead, Prediction
 
 T = TypeVar("T")
 
+SHORT = 4096  # bytes of a request whose words are looked into before a place is asked for
 TALKERS = 8  # answers that are written at once; a language model may take seconds for one
 
 
@@ -34,6 +35,9 @@ def add_chat(app: FastAPI, service: Service) -> None:
     looking = ThreadPoolExecutor(1, "emobraid-crisis")  # a long text takes half a second, and others wait for the loop
     for pool in (talkers, looking):
         service.at_end.append(partial(pool.shutdown, wait=False, cancel_futures=True))
+
+    async def in_crisis(text: str) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(looking, is_crisis, text)
 
     @app.post(
         "/v1/chat",
@@ -49,12 +53,12 @@ def add_chat(app: FastAPI, service: Service) -> None:
         if not ask.text.strip():
             raise Refusal(422, "text: nothing was said")
         readings = None  # help in a crisis needs no model and no place, and waits for neither
-        if not await asyncio.get_running_loop().run_in_executor(looking, is_crisis, ask.text):
+        if not _small(request) or not await in_crisis(ask.text):
             readings = service.ready()
             readings.refuse_when_full()  # as long as there is a status to say it with
         session = service.sessions.of(request)
         ask.locale = ask.locale or first_language(request.headers.get("accept-language", ""))
-        talk = Talk(readings, session, ask, talkers, request.state.request_id)
+        talk = Talk(readings, session, ask, talkers, in_crisis, request.state.request_id)
         seconds = service.settings.request_seconds
         if ask.stream:
             response: Response = StreamingResponse(talk.events(seconds), media_type="text/event-stream")
@@ -79,10 +83,11 @@ class Talk:
         session: Session,
         ask: ChatRequest,
         talkers: ThreadPoolExecutor,
+        in_crisis: Callable[[str], Awaitable[bool]],
         request_id: str,
     ) -> None:
         self.readings, self.session, self.ask = readings, session, ask
-        self.talkers, self.request_id = talkers, request_id
+        self.talkers, self.in_crisis, self.request_id = talkers, in_crisis, request_id
 
     def place(self) -> AbstractContextManager[None]:
         return self.readings.place() if self.readings else nullcontext()
@@ -101,7 +106,7 @@ class Talk:
 
     async def _prediction(self) -> Prediction | None:
         """What the turn expresses. Words that tell of a crisis are read by no model."""
-        if self.readings is None:
+        if self.readings is None or await self.in_crisis(self.ask.text):
             return None
         reads_text = "text" in self.readings.recognizer.model.config.modalities
         files = media(self.ask)
@@ -167,9 +172,9 @@ class Pieces:
 
 
 def _small(request: Request) -> bool:
-    """So short that it costs little to look into it, when all places are taken as well."""
+    """So short that looking into it costs little, also when all places are taken."""
     length = request.headers.get("content-length", "")
-    return length.isdecimal() and int(length) < LARGE
+    return length.isdecimal() and int(length) <= SHORT
 
 
 def as_json(prediction: Prediction | None) -> dict[str, Any] | None:

@@ -78,15 +78,8 @@ class BuiltIn:
         about = None if act in POLITE else self._about(theme, topic, prediction, history, choose)
         calmer = act is None and emotion == "neutral" and _was_heavy(history)
         first = self._foreign(said, choose) or self._first(act, emotion, prediction, choose, calmer=calmer)
-        if (
-            theme
-            and act is None
-            and about in theme.about
-            and history.turns
-            and not _unsure(prediction)
-            and rng.random() < 0.4
-        ):
-            first = ""
+        if history.turns and act is None and theme and about in theme.about and not _unsure(prediction):
+            first = rng.choice([first, first, ""])  # the theme's own line says enough, at times
         if about is None and act is None and not calmer:
             about = choose(strategy.lines["plain"])
         support = act in (None, "advice", "short") and not calmer and rng.random() < (0.3 if theme else 0.5)
