@@ -232,8 +232,12 @@ def test_time_place_and_company_are_understood(said, expected):
     [
         ("My dad died two weeks ago", "sad", "loss"),
         ("my cat is at the vet", "fear", "pet"),
+        ("my dog died", "happy", "pet_loss"),
         ("I have an exam tomorrow", "fear", "exam"),
         ("I passed my exam!", "happy", "good_news"),
+        ("I passed my exam!", "angry", "good_news"),
+        ("he passed away", "sad", "loss"),
+        ("they passed me over", "angry", None),
         ("My sister is pregnant!", "surprise", "baby"),
         ("my boss shouted at me", "angry", "unfair"),
         ("my daughter took her first steps!", "happy", "child"),
@@ -267,6 +271,25 @@ def test_a_theme_is_answered_and_asked_after_in_the_turns_that_follow():
     texts = [conversation.answer(s, reading("sad")).reply.text for s in said]
     assert all(any(line in text for line in (*loss.about, *loss.ask)) for text in texts)
     assert any(line in texts[0] for line in loss.about)
+
+
+def test_plain_good_news_is_answered_as_such_whatever_the_face_was_read_as():
+    angry, news = load().strategies["angry"].lines, theme("I passed the exam today!", "angry")
+    for seed in range(10):
+        reply = Conversation(None, seed=seed).answer("I passed the exam today!", reading("angry")).reply
+        assert any(line in reply.text for line in news.about)
+        assert any(line in reply.text for line in news.ask)
+        assert "share positivity" in reply.strategy
+        assert not [line for slot in angry.values() for line in slot if line in reply.text]
+
+
+@pytest.mark.parametrize("said", ["My dad died two weeks ago", "my old dog died on Monday"])
+def test_a_loss_is_never_answered_with_delight(said):
+    happy = load().strategies["happy"].lines
+    for seed in range(10):
+        reply = Conversation(None, seed=seed).answer(said, reading("happy")).reply
+        assert "comfort" in reply.strategy
+        assert not [line for slot in happy.values() for line in slot if line in reply.text]
 
 
 def test_a_calm_turn_after_a_heavy_one_is_not_small_talk():

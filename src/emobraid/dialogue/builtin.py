@@ -44,6 +44,8 @@ class BuiltIn:
         """An answer to `said` after `history`; `prediction` is None where nothing was read."""
         rng = random.Random(f"{self.seed}/{history.count}/{said}")  # noqa: S311 a choice of words
         emotion = self.repertoire.emotion(prediction.emotion if prediction else "neutral")
+        if (plain := themes.theme(said, emotion)) and plain.mood:
+            emotion = plain.mood
         topic = words.topic(said)
         text = self._text(said, topic, emotion, prediction, history, rng)
         if banned(text):  # in the person's own words
@@ -75,7 +77,7 @@ class BuiltIn:
         if _in_care(history):
             return f"{choose(general['care'])} {choose(general['care_question'])}"
         theme = _theme(said, emotion, history)
-        about = None if act in POLITE else self._about(theme, topic, prediction, history, choose)
+        about = None if act in POLITE else self._about(theme, topic, emotion, prediction, history, choose)
         calmer = act is None and emotion == "neutral" and _was_heavy(history)
         first = self._foreign(said, choose) or self._first(act, emotion, prediction, choose, calmer=calmer)
         if history.turns and act is None and theme and about in theme.about and not _unsure(prediction):
@@ -90,16 +92,18 @@ class BuiltIn:
         self,
         theme: themes.Theme | None,
         topic: str | None,
+        emotion: str,
         prediction: "Prediction | None",
         history: History,
         choose: Choice,
     ) -> str | None:
         """A line on the way of the conversation, on the theme, or on the topic; None where there is none."""
+        if theme and theme.mood and (fresh := choose.fresh(theme.about)):
+            return choose(fresh)
         if on_the_way := self._on_the_way(topic, prediction, history, choose):
             return on_the_way
         if theme and (fresh := choose.fresh(theme.about)):
             return choose(fresh)
-        emotion = self.repertoire.emotion(prediction.emotion if prediction else "neutral")
         return choose(self.repertoire.strategies[emotion].lines["reflection"], topic=topic) if topic else None
 
     def _question(
@@ -206,7 +210,7 @@ def _in_care(history: History) -> bool:
 def _theme(said: str, emotion: str, history: History) -> themes.Theme | None:
     """What is spoken of; where that is not clear, what was in the last two turns, if it is no passing matter."""
     before = (themes.theme(turn.said, emotion) for turn in reversed(history.turns[-2:]))
-    return themes.theme(said, emotion) or next((t for t in before if t and t.stays), None)
+    return themes.theme(said, emotion) or next((t for t in before if t and t.stays and t.mood in ("", emotion)), None)
 
 
 def _just_offered(history: History) -> bool:

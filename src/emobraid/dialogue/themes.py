@@ -12,7 +12,7 @@ from emobraid.dialogue.words import READ, even
 @dataclass(frozen=True)
 class Theme:
     """`about` are lines that go to it, `ask` questions; kept for `emotions` where there are any. What `stays` is
-    still spoken of in the turns that follow."""
+    still spoken of in the turns that follow. With a `mood` it is answered as that emotion is, whatever was read."""
 
     name: str
     signs: re.Pattern[str]
@@ -21,6 +21,7 @@ class Theme:
     ask: tuple[str, ...]
     emotions: frozenset[str]
     stays: bool
+    mood: str
 
 
 def theme(said: str, emotion: str) -> Theme | None:
@@ -49,6 +50,7 @@ def themes() -> tuple[Theme, ...]:
             tuple(row["ask"]),
             frozenset(row.get("emotions", [])),
             row.get("stays", False),
+            row.get("mood", ""),
         )
         for name, row in table.items()
     )
