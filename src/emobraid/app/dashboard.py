@@ -43,7 +43,8 @@ def headline(shown: Shown) -> str:
     name = escape(fused.emotion)
     label, kind = (name, tint(fused.emotion)) if fused.sure else ("not sure", "e-other")
     from_what = {"live": "", "paused": " · paused"}.get(shown.source, f" · from {escape(shown.source)}")
-    beside = "fairly sure" if fused.sure else f"closest: {name}"
+    nearest = max(fused.probabilities, key=lambda label: fused.probabilities[label])  # a held label may lag behind
+    beside = "fairly sure" if fused.sure else f"closest: {escape(nearest)}"
     return _headline(label, kind, f"{beside}{from_what}", fused)
 
 
