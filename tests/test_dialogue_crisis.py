@@ -5,9 +5,11 @@ import time
 
 import pytest
 
+from crisis_sentences import EVERYDAY, SAID_ASLANT
 from emobraid.dialogue import Conversation, Reply, crisis_help, is_crisis
 from emobraid.dialogue.crisis import KINDS, detect
 from emobraid.dialogue.help_lines import STAYING, TEXTS, Help, _shipped
+from emobraid.dialogue.repertoire import load
 
 # as people write: plainly, in euphemisms, with typing errors, in disguise
 SELF_HARM = """
@@ -325,6 +327,9 @@ Het is doodnormaal
 Mi jefe me mata con tanto trabajo
 Diese Hausaufgaben bringen mich um
 Je veux vivre à Paris
+Die man heeft me goed geholpen
+Ik zag die mensen en ze groetten me
+Die Kinder haben mir geholfen
 """.strip().splitlines()
 
 
@@ -336,6 +341,13 @@ def test_the_lists_are_as_long_as_they_must_be():
 @pytest.mark.parametrize("said", SELF_HARM)
 def test_words_of_self_harm_are_found(said):
     assert is_crisis(said)
+
+
+def test_what_is_said_aslant_is_nearly_always_found():
+    """All of them were written before the patterns that find them; what is left could mean anything."""
+    missed = [said for said in SAID_ASLANT if not is_crisis(said)]
+    assert len(SAID_ASLANT) > 300
+    assert len(missed) <= 0.02 * len(SAID_ASLANT), missed
 
 
 @pytest.mark.parametrize(("kind", "said"), [(k, s) for k, lines in OTHERS.items() for s in lines.strip().splitlines()])
@@ -357,6 +369,29 @@ def test_core_phrases_are_found_in_other_languages(language, said):
 def test_figures_of_speech_are_rarely_taken_for_a_crisis():
     wrong = [said for said in HARMLESS if is_crisis(said)]
     assert len(wrong) < 0.1 * len(HARMLESS), wrong
+
+
+def test_everyday_sentences_with_the_same_words_are_rarely_taken_for_a_crisis():
+    wrong = [said for said in EVERYDAY if is_crisis(said)]
+    assert len(EVERYDAY) > 200
+    assert len(wrong) < 0.05 * len(EVERYDAY), wrong
+
+
+GRIEF = """
+my mother died last week and I miss her
+I can't believe my dog is dead
+I am so sad since the death of my father
+grandpa is dying and I don't know what to say
+I'm afraid of death
+I'm scared of dying in the surgery
+it's the anniversary of his death
+I love being alive
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("said", GRIEF)
+def test_grief_and_fear_of_death_are_no_crisis(said):
+    assert not is_crisis(said)
 
 
 def test_figures_of_speech_in_other_languages_are_rarely_taken_for_a_crisis():
@@ -402,10 +437,12 @@ def test_the_first_two_sentences_acknowledge_and_lead_to_a_person(language, kind
 
 
 @pytest.mark.parametrize("region", _shipped()["regions"])
-def test_every_region_has_a_line_and_a_page_to_check_it(region):
+def test_every_region_has_a_line_a_page_to_check_it_and_pages_where_its_numbers_were_seen(region):
     row = _shipped()["regions"][region]
-    assert set(row) == {"talk", "danger", "abuse", "check"}
+    assert set(row) == {"talk", "danger", "abuse", "check", "seen"}
     assert row["check"].startswith("https://")
+    assert all(re.match("https?://", page) for page in row["seen"])
+    assert row["seen"]
     assert row["talk"] in crisis_help(f"en-{region}")
 
 
@@ -542,3 +579,17 @@ def test_a_broken_table_is_refused_at_the_start(tmp_path, content, says):
 def test_every_language_has_every_text():
     for texts in _shipped()["languages"].values():
         assert set(TEXTS) <= set(texts)
+
+
+def test_after_a_crisis_there_is_no_small_talk_for_ten_turns():
+    general, neutral = load().general, load().strategies["neutral"].lines
+    conversation = Conversation(None, seed=1)
+    conversation.answer("I want to die", None)
+    for _ in range(STAYING):
+        conversation.answer("I texted my sister", None)
+    for said in ("she is coming over", "it is raining", "hello", "we drink tea"):
+        reply = conversation.answer(said, None).reply
+        assert any(line in reply.text for line in general["care"])
+        assert any(line in reply.text for line in general["care_question"])
+        assert not [line for slot in neutral.values() for line in slot if line in reply.text]
+        assert reply.suggestions == ()

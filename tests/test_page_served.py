@@ -38,8 +38,9 @@ def test_templates_of_the_page_hold_no_words_of_anybody():
     """Gradio evaluates templates in the browser; what is shown goes into their one value, which is not evaluated."""
     with build(lambda: None, title="${alert(1)}") as page:
         templates = {b.html_template for b in page.blocks.values() if isinstance(b, gr.HTML)}
-    assert templates == {"${value}", furniture.CAPTURE, ""}
-    assert not {"${", "{{"} & {furniture.CAPTURE[i : i + 2] for i in range(len(furniture.CAPTURE))}
+    ours = furniture.CAPTURE + furniture.SPOKEN
+    assert templates == {"${value}", furniture.CAPTURE, furniture.SPOKEN, ""}
+    assert not {"${", "{{"} & {ours[i : i + 2] for i in range(len(ours))}
 
 
 def test_every_launch_rule_holds():

@@ -60,11 +60,11 @@ def test_the_api_beside_a_page_says_503_until_the_model_is_there_and_then_answer
 
 
 def test_a_page_opened_too_early_says_so_and_goes_on_by_itself(starting, capfd):
-    threading.Timer(1.5, starting.loading.set).start()
     with httpx.Client(base_url=starting.url, timeout=60) as client:
         browser = Browser(client)
         for part, given in (("eb-read", (None, "hello")), ("eb-send", ("hello",))):
             assert "The model is being loaded; try again." in browser.do(part, "click", *given)
+        threading.Timer(1.5, starting.loading.set).start()
         opened = browser.do(None, "load")
         early, late = opened.index("The model is being loaded; try again."), opened.index("eb-dash")
         assert early < late

@@ -48,7 +48,7 @@ def test_what_is_expressed_is_a_guess_with_figures():
 
 def test_a_weak_reading_is_not_called_by_its_label():
     drawn = dashboard(shown(fused=smoothed(top=0.36)), LabelSpace(NAMES), ("text",), ())
-    assert 'role="status">not sure<' in drawn
+    assert 'class="eb-guess">not sure<' in drawn
     assert "closest: sad" in drawn
 
 

@@ -1,5 +1,7 @@
 """How many may ask at once and how long they wait; every limit is an option in the docs."""
 
+import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +53,59 @@ def test_beyond_the_queue_clients_are_told_to_come_again_and_health_stays(recogn
         blocked.go.set()
         assert [t.result().status_code for t in taken] == [200, 200, 200]
         assert client.post("/v1/predict", json={"text": WORDS}).status_code == 200
+
+
+def test_words_of_a_crisis_are_answered_when_all_places_are_taken(recognizer, monkeypatch):
+    blocked = Blocked(recognizer, monkeypatch)
+    with client_of(recognizer, queue=1) as client, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(client.post, "/v1/predict", json={"text": WORDS})
+        eventually(lambda: client.app.state.service.readings.under_way == 1)
+        assert client.post("/v1/chat", json={"text": "I had a bad day"}).status_code == 503
+        answer = client.post("/v1/chat", json={"text": "I want to die"})
+        assert (answer.status_code, answer.json()["reply"]["source"]) == (200, "safety")
+        streamed = client.post("/v1/chat", json={"text": "I want to die", "stream": True})
+        assert "event: turn" in streamed.text
+        assert '"source": "safety"' in streamed.text
+        blocked.go.set()
+        assert taken.result().status_code == 200
+
+
+def test_words_of_a_crisis_are_answered_while_the_model_is_loaded():
+    gate = threading.Event()
+
+    def load():
+        gate.wait(20)
+        return tiny_recognizer()
+
+    with TestClient(create_app(load), base_url=HERE) as client:
+        assert client.post("/v1/chat", json={"text": "I had a bad day"}).status_code == 503
+        answer = client.post("/v1/chat", json={"text": "I don't want to wake up tomorrow"})
+        assert (answer.status_code, answer.json()["reply"]["source"]) == (200, "safety")
+        gate.set()
+
+
+def test_a_long_text_is_looked_through_while_the_server_goes_on_answering(recognizer):
+    """On its loop it would stand still for half a second and more."""
+    with client_of(recognizer) as client, ThreadPoolExecutor(1) as pool:
+        client.post("/v1/chat", json={"text": "hello there"})
+        text = "it was a day like any other and we went for a walk " * 380
+        waiting = pool.submit(client.post, "/v1/chat", json={"text": text})
+        answered = 0
+        while not waiting.done():
+            answered += client.get("/livez").status_code == 200
+        assert waiting.result().status_code == 200
+        assert answered > 1
+
+
+def test_the_threads_that_work_let_the_one_that_answers_go_first(recognizer):
+    if sys.platform != "linux":
+        pytest.skip("the priority of one thread: Linux only")
+    with client_of(recognizer) as client:
+        client.post("/v1/predict", json={"text": WORDS})
+        named = {t.name: t.native_id for t in threading.enumerate()}
+        here = os.getpriority(os.PRIO_PROCESS, 0)
+        for name in ("emobraid-model", "emobraid-words_0"):
+            assert os.getpriority(os.PRIO_PROCESS, named[name]) > here
 
 
 def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free(recognizer, monkeypatch):

@@ -36,7 +36,9 @@ START = 120.0  # seconds the page may take to answer on a busy machine
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory) -> Path:
-    """A clip of a drawn person who speaks."""
+    """A clip of a drawn person who speaks; with EMOBRAID_CLIPS, a folder of mp4 files, the first real one in it."""
+    if folder := os.environ.get("EMOBRAID_CLIPS"):
+        return min(Path(folder).resolve().glob("*.mp4"))
     return corpora.talking_face(tmp_path_factory.mktemp("clip"))
 
 

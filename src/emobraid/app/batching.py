@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from emobraid.app.metrics import Metrics
+from emobraid.app.standing_back import stand_back
 from emobraid.app.together import answer
 from emobraid.data.shelf import Input
 from emobraid.recognizer import NothingToRead, Prediction, Recognizer, require_something
@@ -54,6 +55,7 @@ class Batcher:
         self._thread.join()
 
     def _run(self) -> None:
+        stand_back()
         open_ = True
         while open_:
             jobs, open_ = self._next()

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
@@ -24,12 +26,18 @@ from emobraid.recognizer import NothingToRead, Prediction
 
 T = TypeVar("T")
 
+SHORT = 4096  # bytes of a request whose words are looked into before a place is asked for
 TALKERS = 8  # answers that are written at once; a language model may take seconds for one
 
 
 def add_chat(app: FastAPI, service: Service) -> None:
     talkers = ThreadPoolExecutor(TALKERS, thread_name_prefix="emobraid-talk")
-    service.at_end.append(lambda: talkers.shutdown(wait=False, cancel_futures=True))
+    looking = ThreadPoolExecutor(1, "emobraid-crisis")  # a long text takes half a second, and others wait for the loop
+    for pool in (talkers, looking):
+        service.at_end.append(partial(pool.shutdown, wait=False, cancel_futures=True))
+
+    async def in_crisis(text: str) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(looking, is_crisis, text)
 
     @app.post(
         "/v1/chat",
@@ -39,20 +47,23 @@ def add_chat(app: FastAPI, service: Service) -> None:
         openapi_extra=body_of(ChatRequest),
     )
     async def chat(request: Request) -> Response:
-        readings = service.ready()
-        readings.refuse_when_full()
+        if not _small(request):
+            service.ready().refuse_when_full()
         ask = await asked(request, ChatRequest, service.settings)
         if not ask.text.strip():
             raise Refusal(422, "text: nothing was said")
+        readings = None  # help in a crisis needs no model and no place, and waits for neither
+        if not _small(request) or not await in_crisis(ask.text):
+            readings = service.ready()
+            readings.refuse_when_full()  # as long as there is a status to say it with
         session = service.sessions.of(request)
         ask.locale = ask.locale or first_language(request.headers.get("accept-language", ""))
-        talk = Talk(readings, session, ask, talkers, request.state.request_id)
+        talk = Talk(readings, session, ask, talkers, in_crisis, request.state.request_id)
         seconds = service.settings.request_seconds
         if ask.stream:
-            readings.refuse_when_full()  # as long as there is a status to say it with
             response: Response = StreamingResponse(talk.events(seconds), media_type="text/event-stream")
         else:
-            with readings.place():
+            with talk.place():
                 turn = await while_waited_for(request, talk.turn(), seconds)
             response = JSONResponse({**turn, "request_id": request.state.request_id})
         give_cookie(response, session, request)
@@ -64,13 +75,22 @@ def add_chat(app: FastAPI, service: Service) -> None:
 
 
 class Talk:
-    """One turn of one session."""
+    """One turn of one session; without `readings` it is answered with help in a crisis."""
 
     def __init__(
-        self, readings: Readings, session: Session, ask: ChatRequest, talkers: ThreadPoolExecutor, request_id: str
+        self,
+        readings: Readings | None,
+        session: Session,
+        ask: ChatRequest,
+        talkers: ThreadPoolExecutor,
+        in_crisis: Callable[[str], Awaitable[bool]],
+        request_id: str,
     ) -> None:
         self.readings, self.session, self.ask = readings, session, ask
-        self.talkers, self.request_id = talkers, request_id
+        self.talkers, self.in_crisis, self.request_id = talkers, in_crisis, request_id
+
+    def place(self) -> AbstractContextManager[None]:
+        return self.readings.place() if self.readings else nullcontext()
 
     async def turn(self) -> dict[str, Any]:
         """The whole turn as JSON values."""
@@ -86,7 +106,7 @@ class Talk:
 
     async def _prediction(self) -> Prediction | None:
         """What the turn expresses. Words that tell of a crisis are read by no model."""
-        if is_crisis(self.ask.text):
+        if self.readings is None or await self.in_crisis(self.ask.text):
             return None
         reads_text = "text" in self.readings.recognizer.model.config.modalities
         files = media(self.ask)
@@ -109,7 +129,7 @@ class Talk:
         until = time.monotonic() + seconds
         pieces = Pieces()
         try:
-            with self.readings.place():
+            with self.place():
                 prediction = await asyncio.wait_for(self._prediction(), seconds)
                 yield event("reading", {"prediction": as_json(prediction)})
                 writing = asyncio.ensure_future(self._alone(lambda: self._write(prediction, pieces)))
@@ -149,6 +169,12 @@ class Pieces:
 
     async def next(self) -> str | None:
         return await self._queue.get()
+
+
+def _small(request: Request) -> bool:
+    """So short that looking into it costs little, also when all places are taken."""
+    length = request.headers.get("content-length", "")
+    return length.isdecimal() and int(length) <= SHORT
 
 
 def as_json(prediction: Prediction | None) -> dict[str, Any] | None:

@@ -36,14 +36,15 @@ def dashboard(shown: Shown, labels: LabelSpace, modalities: Sequence[str], cours
 
 
 def headline(shown: Shown) -> str:
-    """The guess, how sure it is, and the one line that a screen reader is told when it changes."""
+    """The guess and how sure it is; `furniture.SPEAK` tells a screen reader when it changes."""
     fused = shown.fused
     if fused is None:
         return _headline("nothing yet", "e-other", "Turn on camera or microphone, or write.")
     name = escape(fused.emotion)
     label, kind = (name, tint(fused.emotion)) if fused.sure else ("not sure", "e-other")
     from_what = {"live": "", "paused": " · paused"}.get(shown.source, f" · from {escape(shown.source)}")
-    beside = "fairly sure" if fused.sure else f"closest: {name}"
+    nearest = max(fused.probabilities, key=lambda label: fused.probabilities[label])  # a held label may lag behind
+    beside = "fairly sure" if fused.sure else f"closest: {escape(nearest)}"
     return _headline(label, kind, f"{beside}{from_what}", fused)
 
 
@@ -56,7 +57,7 @@ def _headline(label: str, kind: str, beside: str, fused: Smoothed | None = None)
     )
     return (
         f'<div class="eb-headline {kind}"><div><p class="eb-kicker">My guess: expressed</p>'
-        f'<p class="eb-guess" aria-live="polite" role="status">{label}</p><p class="eb-beside">{beside}</p></div>'
+        f'<p class="eb-guess">{label}</p><p class="eb-beside">{beside}</p></div>'
         f'<dl class="eb-figures">{figures}</dl></div>'
     )
 

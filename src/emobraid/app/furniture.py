@@ -19,7 +19,8 @@ CAPTURE = """
     <video data-part="video" muted playsinline aria-label="Your camera, mirrored"></video>
     <div class="eb-face" data-part="box" hidden></div>
     <div class="eb-off" data-part="off" aria-hidden="true"><svg viewBox="0 0 64 64"><circle cx="32" cy="24" r="11"/>
-      <path d="M12 56c2-13 10-19 20-19s18 6 20 19"/></svg><span>Camera is off</span></div>
+      <path d="M12 56c2-13 10-19 20-19s18 6 20 19"/></svg><span>Camera is off</span>
+      <small>Pictures are read and let go: none is stored.</small></div>
   </div>
   <div class="eb-buttons">
     <button type="button" data-part="camera" aria-pressed="false"><i aria-hidden="true"></i>
@@ -46,6 +47,24 @@ watch("value", () => {
   props.value = null;
 });
 """
+#: one line that stays: a screen reader is not told of what comes in a part of the page that is drawn anew
+SPOKEN = '<p class="eb-spoken" role="status" aria-live="polite"></p>'
+SPEAK = """
+const HELD = 4000, READ = 12000;  // ms between two guesses, and a reply is left alone
+const line = element.querySelector("p");
+let reply = "", guess = "nothing yet", quiet = 0;
+new MutationObserver(() => {
+  const last = [...document.querySelectorAll(".eb-reply:not([aria-busy])")].pop()?.innerText || "";
+  const label = document.querySelector(".eb-guess")?.innerText || guess, now = performance.now();
+  if (last !== reply) {
+    line.textContent = reply = last;
+    quiet = now + READ;
+  } else if (label !== guess && now > quiet) {
+    line.textContent = `My guess: ${guess = label}`;
+    quiet = now + HELD;
+  }
+}).observe(document.body, { childList: true, subtree: true });
+"""
 REST = "() => { window.dispatchEvent(new Event('emobraid-rest')); return []; }"
 FORGET = REST.replace("emobraid-rest", "emobraid-forget")
 
@@ -71,7 +90,7 @@ def notice(writer: str) -> str:
     sent = f"<p>{words.SENT.format(place=escape(writer))}</p>" if writer else ""
     return (
         f'<aside class="eb-notice" aria-label="Notice"><p>{words.NOTICE}</p><details><summary>The law, and what is kept'
-        f"</summary><p>{words.LAW}</p><h3>Kept</h3><p>{words.KEPT}</p><p>{words.UPLOADED}</p><h3>Not kept</h3>"
+        f"</summary><p>{words.LAW}</p><h2>Kept</h2><p>{words.KEPT}</p><p>{words.UPLOADED}</p><h2>Not kept</h2>"
         f"<p>{words.NOT_KEPT}</p>{sent}</details></aside>"
     )
 

@@ -9,12 +9,13 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emobraid.app.limits import ServerSettings
@@ -45,10 +46,19 @@ SAFE_HEADERS = {
 
 
 class Gate:
-    """Refuses strangers and bodies that are too large, gives every request an id and every answer safe headers."""
+    """Refuses strangers and bodies that are too large, gives every request an id and every answer safe headers.
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
-        self.app, self.settings, self.metrics = app, settings, metrics
+    `early` may answer or refuse what can be told at once, so that in a flood it costs no more than it must.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        metrics: Metrics,
+        early: Callable[[Scope], dict[str, str] | None] = lambda _: None,
+    ) -> None:
+        self.app, self.settings, self.metrics, self.early = app, settings, metrics, early
         self.buffered = 0  # bytes of all bodies on their way
         self.names = {"127.0.0.1", "localhost", "::1", settings.host.lower(), *map(str.lower, settings.hosts)}
 
@@ -65,6 +75,9 @@ class Gate:
                 return
             self._admit(scope)
             visit.check_length()
+            if (told := self.early(scope)) is not None:
+                await JSONResponse(told)(scope, visit.receive, visit.send)
+                return
             await self.app(scope, visit.receive, visit.send)
         except (ClientLeft, ClientDisconnect):
             self.metrics.left += 1

@@ -102,6 +102,7 @@ class _Layout:
             self.export = gr.Button("Export as JSON", elem_id="eb-export")
             self.forget = gr.Button("Forget me", variant="stop", elem_id="eb-forget")
         self.saver = gr.HTML(None, html_template="", js_on_load=furniture.SAVER, elem_id="eb-saver")
+        gr.HTML(None, html_template=furniture.SPOKEN, js_on_load=furniture.SPEAK, elem_id="eb-speaker")
 
     def connect(self) -> None:
         whole = [self.dash, self.talk, self.course]

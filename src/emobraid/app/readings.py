@@ -12,6 +12,7 @@ from emobraid.app.batching import Batcher
 from emobraid.app.limits import ServerSettings
 from emobraid.app.metrics import Metrics
 from emobraid.app.refusals import ClientLeft, Refusal
+from emobraid.app.standing_back import stand_back
 from emobraid.data.corpus import Cell, Sample
 from emobraid.data.preparer import Preparer
 from emobraid.data.shelf import Input
@@ -35,9 +36,9 @@ class Readings:
         encoders = recognizer.model.by_modality()
         frames, half = config.model.video_max_frames, config.data.half_features
         self.preparer = Preparer(encoders, self.reader, max_frames=frames, half=half)
-        self._decoding = ThreadPoolExecutor(settings.decoders, thread_name_prefix="emobraid-media")
-        self.long = ThreadPoolExecutor(1, thread_name_prefix="emobraid-timeline")  # one at a time
-        self._words = ThreadPoolExecutor(1, thread_name_prefix="emobraid-words")  # never waits for somebody's film
+        self._decoding = ThreadPoolExecutor(settings.decoders, "emobraid-media", stand_back)
+        self.long = ThreadPoolExecutor(1, "emobraid-timeline", stand_back)  # one at a time
+        self._words = ThreadPoolExecutor(1, "emobraid-words", stand_back)  # never waits for somebody's film
         self.batcher = Batcher(
             recognizer, max_batch=settings.max_batch, max_wait=settings.max_wait_ms / 1000, metrics=metrics
         )

@@ -28,7 +28,7 @@ def drawn(course: Course, name: str, labels: Sequence[str], modalities: Sequence
     zero = f'<path class="eb-zero" d="M0 1H{course.seconds:.1f}"/>'
     return (
         f'<section class="eb-over" aria-label="Over time" aria-busy="{str(not course.done).lower()}">'
-        f"<h3>Over time</h3><p>{escape(name)}, {clock(course.seconds)}</p>"
+        f"<h2>Over time</h2><p>{escape(name)}, {clock(course.seconds)}</p>"
         + _chart("eb-lanes", labels, bars, course.seconds)
         + _chart("eb-lines", AXES, zero + lines, course.seconds)
         + _chart("eb-there", [NAMES[m] for m in media], there, course.seconds)
@@ -39,7 +39,7 @@ def drawn(course: Course, name: str, labels: Sequence[str], modalities: Sequence
 
 def failed(sentence: str) -> str:
     """Why there is no course, where it would be."""
-    return f'<section class="eb-over" aria-label="Over time"><h3>Over time</h3><p>{escape(sentence)}</p></section>'
+    return f'<section class="eb-over" aria-label="Over time"><h2>Over time</h2><p>{escape(sentence)}</p></section>'
 
 
 def sentence(course: Course) -> str:

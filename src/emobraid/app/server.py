@@ -63,7 +63,7 @@ def create_app(
         title="emobraid", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     app.state.service = service
-    app.add_middleware(Gate, settings=settings, metrics=service.metrics)
+    app.add_middleware(Gate, settings=settings, metrics=service.metrics, early=service.early)
     refusals.install(app)
     for add in (add_health, add_predict, add_timeline, add_chat, add_stream):
         add(app, service)
@@ -101,7 +101,6 @@ def add_predict(app: FastAPI, service: Service) -> None:
     )
     async def predict(request: Request) -> JSONResponse:
         readings = service.ready()
-        readings.refuse_when_full()
         ask = await asked(request, PredictRequest, service.settings)
         with readings.place():
             work = readings.read(ask.text, media(ask), sound=ask.sound)

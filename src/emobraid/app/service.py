@@ -2,6 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
+
+from starlette.types import Scope
 
 from emobraid.app.limits import ServerSettings
 from emobraid.app.metrics import Metrics
@@ -12,6 +15,9 @@ from emobraid.dialogue import Responder
 from emobraid.recognizer import Recognizer
 
 log = logging.getLogger("emobraid.server")
+
+ALIVE = "/livez"
+PLACED = ("/v1/predict", "/v1/timeline")  # not /v1/chat, which looks for words of a crisis first
 
 
 class Service:
@@ -33,6 +39,17 @@ class Service:
             why = "the model could not be loaded" if self.failure else "the model is being loaded; try again"
             raise Refusal(503, why, retry_after=2)
         return self.readings
+
+    def early(self, scope: Scope) -> dict[str, str] | None:
+        """What is told before routes are looked for: that the server lives, or, as a Refusal, that places are taken."""
+        path, method = scope["path"], scope.get("method")
+        if path == ALIVE and method == "GET":
+            scope["route"] = SimpleNamespace(path=path)  # by which it is counted
+            return {"status": "alive"}
+        if path in PLACED and method == "POST" and self.readings is not None:
+            scope["route"] = SimpleNamespace(path=path)
+            self.readings.refuse_when_full()
+        return None
 
     def use(self, recognizer: Recognizer) -> None:
         self.readings = Readings(recognizer, self.settings, self.metrics)

@@ -25,7 +25,7 @@ TOKEN = "EMOBRAID_TOKEN"  # noqa: S105  the name of a variable
 LARGEST_MESSAGE = 16 << 20  # bytes of a WebSocket message: a picture of 12 megapixels, well compressed
 #: seconds after which the model's thread must hand over to the one that answers, which may wait that long after each of
 #: its system calls; Python's own is 0.005
-SWITCH = 0.0003
+SWITCH = 0.00005
 PINGS = 20.0  # seconds between pings, and until an unanswered one ends a WebSocket
 
 

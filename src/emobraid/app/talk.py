@@ -14,6 +14,7 @@ SOURCES = {"built-in": "", "llm": "written by a language model", "safety": ""}
 EMPTY = (
     '<p class="eb-empty">Write how it is going. The answer takes up what you say and what it seemed to express. '
     "While the camera or the microphone is on, the last seconds of both count as well.</p>"
+    '<p class="eb-empty">For example: “I passed my exam!”, or “I have ten minutes, any ideas?”</p>'
 )
 
 
@@ -23,7 +24,7 @@ def conversation(history: History, saying: str | None = None, reply: str = "") -
     if saying is not None:
         waiting = paragraphs(reply) if reply else '<p class="eb-wait">…</p>'
         turns += said(saying, None) + f'<li class="eb-reply" aria-busy="true">{waiting}</li>'
-    body = f'<ol role="log" aria-live="polite" aria-label="Conversation">{turns}</ol>' if turns else EMPTY
+    body = f'<ol aria-label="Conversation">{turns}</ol>' if turns else EMPTY
     return f'<div class="eb-talk" tabindex="0" role="region" aria-label="Conversation, newest last">{body}</div>'
 
 
@@ -67,7 +68,7 @@ def course(points: Sequence[Point], summary: str) -> str:
     )
     drawn = f"<ol>{columns}</ol>" if columns else '<p class="eb-empty">No turn yet.</p>'
     return (
-        f'<section class="eb-course" aria-label="Emotional course"><h3>Course of the conversation</h3>'
+        f'<section class="eb-course" aria-label="Emotional course"><h2>Course of the conversation</h2>'
         f'<div class="eb-scroll" tabindex="0" role="region" aria-label="Guess of each turn">{drawn}</div>'
         f"<p>{escape(summary)}</p></section>"
     )

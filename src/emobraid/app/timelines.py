@@ -26,7 +26,6 @@ def add_timeline(app: FastAPI, service: Service) -> None:
     )
     async def timeline(request: Request) -> JSONResponse:
         readings = service.ready()
-        readings.refuse_when_full()
         ask = await asked(request, TimelineRequest, service.settings)
         files = media(ask)
         if len(files) != 1:

@@ -3,14 +3,14 @@
 import random
 import re
 import secrets
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from emobraid.dialogue import words
+from emobraid.dialogue import themes, words
 from emobraid.dialogue.activities import suggest
+from emobraid.dialogue.choice import Choice
 from emobraid.dialogue.history import NOTABLE, RECENT, History, Reply
 from emobraid.dialogue.repertoire import banned, load
 
@@ -22,7 +22,10 @@ CLOSE = 0.08  # two probabilities nearer than this are a tie
 FIRM = 0.4  # confidence from which one modality's own reading may contradict another's
 PAUSE = 3  # turns between two remarks on the course, or on voice and words that differ
 HEARD = {"text": "your words", "audio": "your voice", "video": "your face"}
-ALONE = ("bye", "identity", "data")  # acts that are answered in one line
+CARE = 10  # turns after a crisis without small talk
+ALONE = ("bye", "identity", "data", "joke", "reading", "thanks")  # acts that are answered in one line
+POLITE = ("greeting", "self", "memory", "ability", "opinion", "rude", "sorry", "laugh", "correction")
+ONWARD = ("memory", "opinion", "laugh", "correction")  # of those, the ones that go on from what was said
 BEFORE = ("sad", "angry", "fear", "disgust")  # emotions that are listened to before much is suggested
 
 
@@ -41,6 +44,8 @@ class BuiltIn:
         """An answer to `said` after `history`; `prediction` is None where nothing was read."""
         rng = random.Random(f"{self.seed}/{history.count}/{said}")  # noqa: S311 a choice of words
         emotion = self.repertoire.emotion(prediction.emotion if prediction else "neutral")
+        if (plain := themes.theme(said, emotion)) and plain.mood:
+            emotion = plain.mood
         topic = words.topic(said)
         text = self._text(said, topic, emotion, prediction, history, rng)
         if banned(text):  # in the person's own words
@@ -64,20 +69,72 @@ class BuiltIn:
         rng: random.Random,
     ) -> str:
         """Mostly: a first line, something on what was said or on the way here, a word of support, a question."""
-        choose = _Choice(rng, history.recent_replies())
-        lines = self.repertoire.strategies[emotion].lines
+        choose = Choice(rng, history.recent_replies())
+        strategy, general = self.repertoire.strategies[emotion], self.repertoire.general
         act = words.act(said)
         if act in ALONE:
-            return choose(self.repertoire.acts[act])
-        parts = [self._first(act, emotion, prediction, choose)]
-        about = self._on_the_way(topic, prediction, history, choose)
-        if about is None:
-            about = choose(lines["reflection"], topic=topic) if topic else choose(lines["plain"])
-        parts += [about] if act is None or topic else []
-        parts += [choose(lines["support"])] if rng.random() < 0.7 or act == "advice" else []
-        return " ".join([*parts, choose(lines["question"])])
+            return choose(self.repertoire.acts[act], shade=strategy.shade)
+        if _in_care(history):
+            return f"{choose(general['care'])} {choose(general['care_question'])}"
+        theme = _theme(said, emotion, history)
+        about = None if act in POLITE else self._about(theme, topic, emotion, prediction, history, choose)
+        calmer = act is None and emotion == "neutral" and _was_heavy(history)
+        first = self._foreign(said, choose) or self._first(act, emotion, prediction, choose, calmer=calmer)
+        if history.turns and act is None and theme and about in theme.about and not _unsure(prediction):
+            first = rng.choice([first, first, ""])  # the theme's own line says enough, at times
+        if about is None and act is None and not calmer:
+            about = choose(strategy.lines["plain"])
+        support = act in (None, "advice", "short") and not calmer and rng.random() < (0.3 if theme else 0.5)
+        parts = [first, about or "", choose(strategy.lines["support"]) if support else ""]
+        return " ".join(filter(None, [*parts, self._question(act, theme, emotion, history, choose, calmer=calmer)]))
 
-    def _first(self, act: str | None, emotion: str, prediction: "Prediction | None", choose: "_Choice") -> str:
+    def _about(
+        self,
+        theme: themes.Theme | None,
+        topic: str | None,
+        emotion: str,
+        prediction: "Prediction | None",
+        history: History,
+        choose: Choice,
+    ) -> str | None:
+        """A line on the way of the conversation, on the theme, or on the topic; None where there is none."""
+        if theme and theme.mood and (fresh := choose.fresh(theme.about)):
+            return choose(fresh)
+        if on_the_way := self._on_the_way(topic, prediction, history, choose):
+            return on_the_way
+        if theme and (fresh := choose.fresh(theme.about)):
+            return choose(fresh)
+        return choose(self.repertoire.strategies[emotion].lines["reflection"], topic=topic) if topic else None
+
+    def _question(
+        self,
+        act: str | None,
+        theme: themes.Theme | None,
+        emotion: str,
+        history: History,
+        choose: Choice,
+        *,
+        calmer: bool,
+    ) -> str:
+        """One that fits the theme, else the way so far, else the emotion."""
+        general = self.repertoire.general
+        if act in POLITE:
+            return choose(general["onward" if act in ONWARD and history.turns else "open"])
+        if theme and (fresh := choose.fresh(theme.ask)):
+            return choose(fresh)
+        if act in (None, "short") and not calmer:
+            return choose(self.repertoire.strategies[emotion].lines["question"])
+        return choose(general["onward" if history.turns else "open"])
+
+    def _first(
+        self,
+        act: str | None,
+        emotion: str,
+        prediction: "Prediction | None",
+        choose: Choice,
+        *,
+        calmer: bool,
+    ) -> str:
         general = self.repertoire.general
         if act:
             return choose(self.repertoire.acts[act])
@@ -87,7 +144,14 @@ class BuiltIn:
             return choose(general["mixed"], **differing)
         if _unsure(prediction):
             return choose(general["unsure"], shade=self.repertoire.strategies[emotion].shade)
+        if calmer:
+            return choose(general["after"])
         return choose(self.repertoire.strategies[emotion].lines["opening"])
+
+    def _foreign(self, said: str, choose: Choice) -> str:
+        """Now and then, to who writes in another language: that the answers are English."""
+        line = self.repertoire.foreign.get(words.foreign(said) or "", "")
+        return "" if choose.used([line], RECENT) else line
 
     def _differing(self, prediction: "Prediction") -> dict[str, str]:
         """Two modalities whose own readings contradict each other, for the lines that say so."""
@@ -101,7 +165,7 @@ class BuiltIn:
         return {"first": first, "shade_first": shade, "second": other[0], "shade_second": other[1]} if other else {}
 
     def _on_the_way(
-        self, topic: str | None, prediction: "Prediction | None", history: History, choose: "_Choice"
+        self, topic: str | None, prediction: "Prediction | None", history: History, choose: Choice
     ) -> str | None:
         """A remark on the course of the conversation, when there is one to make and none was made just now."""
         general = self.repertoire.general
@@ -123,43 +187,42 @@ class BuiltIn:
     def _offers(
         self, said: str, emotion: str, prediction: "Prediction | None", history: History, rng: random.Random
     ) -> tuple[str, ...]:
-        """Three activities for those who ask, one where listening comes first or the guess is weak, else two."""
-        wish = words.wish(said)
-        if words.act(said) in ALONE or (prediction is None and not wish.asked):
+        """Three for those who ask, one where listening comes first or the guess is weak, else two; not in two turns
+        running, and none to small talk, to an even first turn or a calm one after a heavy one."""
+        wish, act = words.wish(said), words.act(said)
+        asked = wish.asked or act == "advice"
+        if (act not in (None, "advice") and not asked) or (prediction is None and not asked) or _in_care(history):
+            return ()
+        if not asked and (
+            _just_offered(history) or (emotion == "neutral" and (_was_heavy(history) or not history.turns))
+        ):
             return ()
         listening = emotion in BEFORE and emotion not in [p.emotion for p in history.course[-2:]]
         weak = prediction is not None and (_unsure(prediction) or bool(self._differing(prediction)))
-        count = 3 if wish.asked or words.act(said) == "advice" else 1 if listening or weak else 2
-        return suggest(emotion, wish, prediction, history, rng, count=count)
+        return suggest(emotion, wish, prediction, history, rng, count=3 if asked else 1 if listening or weak else 2)
 
 
-class _Choice:
-    """Picks lines that none of the recent replies holds."""
-
-    def __init__(self, rng: random.Random, recent: Sequence[str]) -> None:
-        self.rng, self.recent = rng, recent  # newest first
-
-    def __call__(self, lines: Sequence[str], **filled: str) -> str:
-        """One of `lines`, filled; where all were said lately, one of those said longest ago."""
-        ages = {line: self._age(line) for line in lines}
-        oldest = max(ages.values())
-        return self.rng.choice([line for line, age in ages.items() if age == oldest]).format_map(filled)
-
-    def used(self, lines: Sequence[str], turns: int) -> bool:
-        """Whether one of `lines` was said in the last `turns` turns."""
-        return any(self._age(line) < turns for line in lines)
-
-    def _age(self, line: str) -> int:
-        anchor = _anchor(line)
-        return next((i for i, text in enumerate(self.recent) if anchor in text), RECENT)
+def _in_care(history: History) -> bool:
+    """Whether words of a crisis were answered a short while ago: no small talk then."""
+    return any(turn.reply.source == "safety" for turn in history.turns[-CARE:])
 
 
-@cache
-def _anchor(line: str) -> str:
-    """What stays the same of a line, whatever the topic."""
-    return max(re.split(r"\{.*?\}", line), key=len)
+def _theme(said: str, emotion: str, history: History) -> themes.Theme | None:
+    """What is spoken of; where that is not clear, what was in the last two turns, if it is no passing matter."""
+    before = (themes.theme(turn.said, emotion) for turn in reversed(history.turns[-2:]))
+    return themes.theme(said, emotion) or next((t for t in before if t and t.stays and t.mood in ("", emotion)), None)
 
 
-def _unsure(prediction: "Prediction") -> bool:
+def _just_offered(history: History) -> bool:
+    return bool(history.turns) and bool(history.turns[-1].reply.suggestions)
+
+
+def _was_heavy(history: History) -> bool:
+    return any(p.emotion in BEFORE for p in history.course[-2:])
+
+
+def _unsure(prediction: "Prediction | None") -> bool:
+    if prediction is None:
+        return False
     first, second, *_ = sorted(prediction.probabilities.values(), reverse=True)
     return prediction.confidence < UNSURE or first - second < CLOSE

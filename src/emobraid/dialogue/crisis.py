@@ -40,6 +40,9 @@ class _Rules:
     denied: re.Pattern[str]  # ends a text before a sign that is denied
     doubts: dict[str, re.Pattern[str]]  # by kind: a sentence that holds this is harmless ...
     serious: re.Pattern[str]  # ... unless it holds this
+    death: re.Pattern[str]  # words of it: who says "I" beside one, and names nobody else, is asked after
+    own: re.Pattern[str]
+    others: re.Pattern[str]
     spelling: dict[str, str]
 
 
@@ -68,7 +71,16 @@ def _find(sentences: tuple[str, ...], rules: _Rules) -> Crisis | None:
 def _tells(rest: str, sentence: str, kind: str, rules: _Rules) -> bool:
     if kind in rules.doubts and rules.doubts[kind].search(sentence) and not rules.serious.search(sentence):
         return False
-    return any(not rules.denied.search(rest[: m.start()]) for m in rules.signs[kind].finditer(rest))
+    return _said(rules.signs[kind], rest, rules) or (kind == "self_harm" and _of_own_death(rest, rules))
+
+
+def _said(sign: re.Pattern[str], rest: str, rules: _Rules) -> bool:
+    return any(not rules.denied.search(rest[: m.start()]) for m in sign.finditer(rest))
+
+
+def _of_own_death(rest: str, rules: _Rules) -> bool:
+    """Nobody can list all the ways to say it: a word of death, first person, and nobody else's death in sight."""
+    return bool(rules.own.search(rest)) and not rules.others.search(rest) and _said(rules.death, rest, rules)
 
 
 def _forms(text: str) -> tuple[tuple[str, ...], ...]:
@@ -118,5 +130,8 @@ def _compiled(language: str, rules: dict[str, Any]) -> _Rules:
         denied=re.compile(any_of(rules.get("denied", [])).pattern + r"(?= ?$)"),
         doubts={kind: any_of(patterns) for kind, patterns in rules.get("doubts", {}).items()},
         serious=any_of(rules.get("serious", [])),
+        death=any_of(rules.get("death", [])),
+        own=any_of(rules.get("own", [])),
+        others=any_of(rules.get("others", [])),
         spelling=wrong,
     )

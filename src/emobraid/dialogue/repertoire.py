@@ -12,7 +12,10 @@ from typing import Any
 from emobraid.emotions import Emotion
 
 SLOTS = ("opening", "reflection", "plain", "support", "question")
-GENERAL = ("unsure", "mixed", "eased", "dipped", "staying", "returning", "unread")
+GENERAL = (
+    *("unsure", "mixed", "eased", "dipped", "staying", "returning", "unread"),
+    *("after", "onward", "open", "care", "care_question"),
+)
 FILLED = {"topic", "shade", "first", "second", "shade_first", "shade_second"}
 
 
@@ -32,6 +35,7 @@ class Repertoire:
     general: dict[str, list[str]]
     acts: dict[str, list[str]]
     aliases: dict[str, str]
+    foreign: dict[str, str]  # by language: that the answers are English
 
     def emotion(self, label: str) -> str:
         """The one of the seven whose strategy answers `label`; neutral for a label nobody planned for."""
@@ -90,7 +94,9 @@ def _assembled(files: dict[str, dict[str, Any]]) -> Repertoire:
         _check("general.toml", name, general.get(name))
     for name, lines in general["acts"].items():
         _check("general.toml", f"acts.{name}", lines)
-    return Repertoire(strategies, {n: general[n] for n in GENERAL}, general["acts"], general["aliases"])
+    return Repertoire(
+        strategies, {n: general[n] for n in GENERAL}, general["acts"], general["aliases"], general["foreign"]
+    )
 
 
 def _strategy(file: str, table: dict[str, Any]) -> Strategy:

@@ -40,7 +40,7 @@ class Wish:
 
 def act(said: str) -> str | None:
     """What a short message does: greets, thanks, takes leave, corrects the reading ...; None for plain telling."""
-    text = _even(said)
+    text = even(said)
     for name, rule in _table()["acts"].items():
         if len(text.split()) <= rule["words"] and re.search("|".join(rule["signs"]), text):
             return str(name)
@@ -48,7 +48,7 @@ def act(said: str) -> str | None:
 
 
 def wish(said: str) -> Wish:
-    text = _even(said)
+    text = even(said)
     table = _table()["wishes"]
     found = {name: next((k for k, signs in table[name].items() if _any(signs, text)), None) for name in table}
     return Wish(_minutes(text), found["place"], found["company"], found["asked"] is not None)
@@ -79,14 +79,16 @@ def topic(said: str) -> str | None:
 def _phrases(part: list[str], determiners: tuple[str, ...]) -> Iterator[str]:
     table = _table()["topics"]
     for i, word in enumerate(part):
-        if word.lower() not in determiners:
-            continue
+        if word.lower() not in determiners or (i and part[i - 1].lower() in ("am", "i'm", "im")):
+            continue  # "I am a teacher" speaks of the person
         nouns: list[str] = []
         for following in part[i + 1 :]:
             if len(nouns) == LONGEST or _ends(following.lower(), table["stop"], first=not nouns):
                 break
             nouns.append(following)
         heads = {n.lower() for n in nouns}
+        if nouns and nouns[0].lower() in table["measure"]:
+            continue
         if nouns and not heads & table["never"] and nouns[-1].lower() not in table["no_head"] and len(nouns[-1]) > 2:
             start = "" if word.lower() == "about" else TURNED.get(word.lower(), "the") + " "
             if word.lower() in ("this", "that", "these", "those"):
@@ -106,11 +108,21 @@ def _english(words: list[str]) -> bool:
     return sum(w in known for w in words) >= max(1, len(words) // 8)
 
 
+def foreign(said: str) -> str | None:
+    """The language (ISO 639-1) of words that are not English, of those with a line about it; None when not sure."""
+    words = re.findall(r"[^\W\d_]+", even(said))
+    hits = {language: sum(w in known for w in words) for language, known in _table()["foreign"].items()}
+    best = max(hits, key=lambda language: hits[language])
+    english = sum(w in _table()["topics"]["english"] for w in words)
+    return best if hits[best] >= 2 and hits[best] > english else None
+
+
 def _any(signs: list[str], text: str) -> bool:
     return re.search(rf"\b(?:{'|'.join(signs)})\b", text) is not None
 
 
-def _even(said: str) -> str:
+def even(said: str) -> str:
+    """`said` in lower case, with straight apostrophes and single spaces."""
     return " ".join(said[:READ].casefold().replace("’", "'").split())
 
 
