@@ -57,7 +57,9 @@ class Train:
 
 def train(args: Train) -> int:
     if args.mode not in STUDIES and args.study != StudyConfig():
-        raise ValueError(f"seeds, fusions and switch_off are for --mode {' and '.join(STUDIES)}; one run has --seed")
+        raise ValueError(
+            f"seeds, fusions, switch_off and jobs are for --mode {' and '.join(STUDIES)}; one run has --seed"
+        )
     if args.mode in STUDIES:
         return _study(args)
     if args.mode == "few_shot":

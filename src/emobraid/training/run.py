@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,10 @@ from emobraid.training.trainer import Outcome, Trainer
 
 class TrainingReporter(Reporter, Protocol):
     def watchers(self, config: Config, folder: Path, first_step: int, total_steps: int) -> Sequence[Watcher]: ...
+
+    def named(self, name: str) -> AbstractContextManager["TrainingReporter"]:
+        """A reporter for one of several that work side by side: its lines begin with `name`."""
+        ...
 
 
 def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: TrainingReporter) -> Outcome:
