@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -34,6 +35,7 @@ class Task:
     work: Callable[[TrainingReporter], Any]
     after: tuple[str, ...] = ()  # names of tasks whose results this one reads from disk
     long: bool = False  # begun before the others, so that it is not alone at the end
+    kept: Path | None = None  # where this is, only reading is left, which needs no process
 
 
 def usual_jobs(config: Config) -> int:
@@ -119,7 +121,11 @@ class Crew:
         queue, done = list(tasks), set[str]()
         while queue or self.running:
             ready = [t for t in queue if done.issuperset(t.after)]
-            for task in ready[: jobs - len(self.running)]:
+            for task in (t for t in ready if t.kept and t.kept.is_file()):
+                queue.remove(task)
+                done.add(task.name)
+                yield task, task.work(self.reporter)
+            for task in [t for t in ready if t in queue][: jobs - len(self.running)]:
                 queue.remove(task)
                 self._start(task)
             for task, made in self._listen():

@@ -69,7 +69,9 @@ def seeded(config: Config, seed: int) -> Config:
 
 def task_of(trial: Trial, *, after: tuple[str, ...] = (), long: bool = False) -> Task:
     """The trial as a task, named after its folder."""
-    return Task(name=trial.folder.name, work=partial(run_trial, trial), after=after, long=long)
+    return Task(
+        name=trial.folder.name, work=partial(run_trial, trial), after=after, long=long, kept=trial.folder / RESULT
+    )
 
 
 def run_trial(trial: Trial, reporter: TrainingReporter) -> Result:

@@ -22,6 +22,7 @@ from emobraid.evaluation.missing import Plan
 from emobraid.evaluation.missing_benchmark import benchmark
 from emobraid.evaluation.missing_scores import contender
 from emobraid.model import MultimodalEmotionModel
+from emobraid.stream import Stream
 from emobraid.training import state
 from emobraid.training.guidance import Guide
 from emobraid.training.lesson import Lesson, Reader
@@ -29,8 +30,9 @@ from emobraid.training.log import MetricsLog, NoLog
 from emobraid.training.memory import told_what_fits
 from emobraid.training.objectives import classification_for
 from emobraid.training.optimization import optimizer_for, schedule
-from emobraid.training.processes import Shares, agreed
+from emobraid.training.processes import Shares, agreed, no_rows
 from emobraid.training.selection import pretraining_scores, validation_scores
+from emobraid.training.sharding import ONE_PROCESS, Sharding, alike, borrowed, shard
 from emobraid.training.signals import Interrupted, StopRequests
 from emobraid.training.state import BestHook, Standing, Watcher
 
@@ -62,6 +64,7 @@ class Trainer:
         on_best: BestHook,
         guide: Guide | None = None,
         watchers: Sequence[Watcher] = (),
+        sharding: Sharding = "none",
     ) -> None:
         self.config, self.folder, self.train, self.val = config, folder, train, val
         self.on_best, self.watchers = on_best, watchers
@@ -71,14 +74,20 @@ class Trainer:
         self.accelerator = Accelerator(
             cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision, kwargs_handlers=[unused]
         )
-        self.alone = self.accelerator.num_processes == 1
+        self.alone, self.sharded = self.accelerator.num_processes == 1, sharding == "fsdp"
+        if self.alone and self.sharded:
+            raise ValueError(ONE_PROCESS)
         self.raw_model = model
         for tower in model.towers().values():
             if settings.gradient_checkpointing:
                 tower.checkpoint_gradients()
             if settings.compile:
                 tower.compile_layers()
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(model, config, fused=True))
+        if self.sharded:
+            self.model = shard(model, self.accelerator.device)
+            self.optimizer = self.accelerator.prepare(optimizer_for(model, config, fused=True))
+        else:
+            self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(model, config, fused=True))
         self.classification = classification_for(
             config.model.label_kind,
             train.labels,
@@ -90,7 +99,8 @@ class Trainer:
         )
         self.reader: Reader = self.model
         if not self.alone:
-            self.reader = Shares(self.model, self.accelerator.process_index, self.accelerator.num_processes)
+            before = self._before_sharded if self.sharded else no_rows
+            self.reader = Shares(self.model, self.accelerator.process_index, self.accelerator.num_processes, before)
         self.lengths = train.lengths()
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.num_epochs
@@ -145,6 +155,10 @@ class Trainer:
         if (stopped := agreed(stop.number, self.accelerator.state)) is not None:
             raise Interrupted(stopped)
 
+    def _before_sharded(self, streams: Mapping[str, Stream]) -> Sequence[int]:
+        alike(self.raw_model)
+        return borrowed(streams, self.accelerator.num_processes)
+
     def _stage(self) -> tuple[int, int, bool]:
         """Steps done in this stage, steps of the stage, and whether it is the one without labels."""
         if self.standing.step < self.pretraining_steps:
@@ -170,7 +184,7 @@ class Trainer:
             pretraining=pretraining,
         )
         loss = torch.stack(list(losses.values())).sum()
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
+        norm = float(checkpoint.whole(self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm)))
         if not (math.isfinite(norm) and bool(loss.isfinite())):
             raise NonFiniteLoss(
                 f"loss {loss.item()}, gradient norm {norm} at step {now.step} (learning rate {rate:.2e}), batch: "
@@ -237,6 +251,8 @@ class Trainer:
 
     def evaluate_robustness(self, *, draws: int = 10, frame_draws: int = 3, seed: int = 0) -> list[dict[str, Any]]:
         """The missing-modality benchmark on VALIDATION, one row a scenario: see docs/robustness.md for the columns."""
+        if self.sharded:
+            raise ValueError("weights are shared out here: load best_model in one process to evaluate it")
         device, plan = self.accelerator.device, Plan(draws=draws, frame_draws=frame_draws, seed=seed)
         read = predict_split(self.raw_model, self.val, device=device)
         own = contender(self.config.model.fusion_type, self.raw_model, self.val, read, self.train.labels)
@@ -245,5 +261,6 @@ class Trainer:
 
     def _save(self) -> None:
         self.standing.log_bytes = self.log.sync()
-        if self.accelerator.is_main_process:
-            state.save_standing(self.folder / "resume", self.standing, self.raw_model, self.optimizer, self.config)
+        writes, folder = self.accelerator.is_main_process, self.folder / "resume"
+        if writes or self.sharded:
+            state.save_standing(folder, self.standing, self.raw_model, self.optimizer, self.config, writes=writes)

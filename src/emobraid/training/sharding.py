@@ -1,0 +1,55 @@
+"""Weights shared out over processes: each keeps its part of every weight, gradient and moment, and borrows the others'
+for as long as a layer computes (FSDP, Zhao et al. 2023, arXiv:2304.11277; here PyTorch's `fully_shard`).
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from emobraid.encoders.adapters import layers_of
+from emobraid.model import MultimodalEmotionModel
+from emobraid.stream import Stream
+from emobraid.training.processes import share
+
+Sharding = Literal["none", "fsdp"]
+ONE_PROCESS = "sharding fsdp shares weights out over processes: start it with torchrun --nproc_per_node N"
+
+
+def shard(model: MultimodalEmotionModel, device: torch.device) -> MultimodalEmotionModel:
+    """The same model, its weights now parts: the layers of each tuned pretrained encoder one by one, all else at once.
+
+    Frozen weights are shared out like those that learn. Call it before the optimizer is made.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    model.to(device)
+    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    for tower in model.towers().values():
+        if tower.model is not None:
+            for layer in layers_of(tower.model):
+                fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    register_fsdp_forward_method(model, "fuse_subsets")  # validation enters there
+    return model
+
+
+def borrowed(streams: Mapping[str, Stream], processes: int) -> list[int]:
+    """Rows of the batch that every share reads besides its own, so that no process leaves out an encoder that another
+    one runs: they would wait for each other's weights for ever. None, unless a share lacks a modality altogether."""
+    rows = len(next(iter(streams.values())).mask)
+    shares = [share(rows, rank, processes) for rank in range(processes)]
+    presence = [s.present.cpu() for s in streams.values()]
+    lacking = [there for there in presence if there.any() and not all(bool(there[own].any()) for own in shares)]
+    return [int(there.nonzero()[0]) for there in lacking]
+
+
+def alike(model: nn.Module) -> None:
+    """Running statistics of batch normalisation as the first process has them, as DDP does it."""
+    for layer in model.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            for statistic in layer.buffers():
+                dist.broadcast(statistic, 0)
