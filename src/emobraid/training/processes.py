@@ -1,7 +1,7 @@
 """One batch over several processes: each reads its share, and all hold the whole reading against the whole batch.
 
 Every process computes the same losses of the gathered reading. Going back, the gather gives each share its gradient
-from all processes, and DistributedDataParallel takes the mean over them: together exactly the gradient that one process
+from all processes, and DistributedDataParallel, or what stands in for it, takes the mean over them: together exactly the gradient that one process
 would have had, contrastive losses included.
 
 Shapes: B batch.
