@@ -3,9 +3,9 @@
     python benchmarks/kill_suite.py runs/kill_suite --data_root sample --seed 0
     python benchmarks/kill_suite.py runs/kill_suite --data_root sample -- --config sample --num_epochs 2 --jobs 1
 
-Each kill comes a random time, up to --seconds, after a stage has begun. The summary of the suite that was killed is
-compared with that of one that nobody touched, but for what a clock says (training s, ms). Exit code 1 if they differ.
-What follows `--` goes to `emobraid train`. How long the unbroken one took is told.
+Each kill comes a random time, --seconds or down to half of that, after a stage has begun. The summary of the suite that
+was killed is compared with that of one that nobody touched, but for what a clock says (training s, ms). Exit code 1 if
+they differ. What follows `--` goes to `emobraid train`. How long the unbroken one took is told.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from pathlib import Path
 
 from emobraid.study.suite import SUMMARY
 
-#: what is there once a stage has begun, in the order in which two jobs begin them
+#: what is there once a stage has begun
 BEGUN = {
     "standard training": "trials/hierarchical-0",
-    "few-shot learning": "few_shot",
-    "robustness": "trials/robust-0",
     "all fusions": "trials/mult-0",
+    "few-shot learning": "few_shot",
     "distillation": "trials/tiny-0",
+    "robustness": "trials/robust-0",
 }
 CLOCKED = ("ms", "training s")  # columns
 
@@ -58,18 +58,21 @@ def timeless(summary: str) -> list[str]:
     return kept
 
 
-def kill_in(stage: str, flags: Sequence[str], folder: Path, wait: float) -> bool:
-    """Start or resume the suite and kill it `wait` seconds after the stage has begun; False if it was over before."""
+def kill_in_next(stages: Sequence[str], flags: Sequence[str], folder: Path, wait: float) -> str | None:
+    """Start or resume the suite and kill it `wait` seconds after one of the stages has begun, which is returned; None
+    if it was over before."""
     suite = start(flags, folder)
-    while not (folder / BEGUN[stage]).exists() and suite.poll() is None:
+    begun: list[str] = []
+    while not begun and suite.poll() is None:
         time.sleep(0.01)
+        begun = [stage for stage in stages if (folder / BEGUN[stage]).exists()]
     try:
         suite.wait(wait)
     except subprocess.TimeoutExpired:
         suite.kill()
         suite.wait()
-        return True
-    return False
+        return begun[0]
+    return None
 
 
 def main() -> int:
@@ -77,7 +80,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="where the suites go")
     parser.add_argument("--data_root", type=Path, required=True, help="as `emobraid sample-corpus` makes it")
     parser.add_argument("--seed", type=int, default=0, help="of the moments, not of the training")
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=30.0)
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, flags = parser.parse_args(sys.argv[1:cut]), sys.argv[cut + 1 :] or ["--config", "sample"]
     flags = [*flags, "--data_root", str(args.data_root)]
@@ -86,10 +89,14 @@ def main() -> int:
     args.out.mkdir(parents=True)
     seconds, expected = finish(flags, args.out / "unbroken")
     print(f"unbroken: {seconds / 60:.1f} min", flush=True)
-    for stage in BEGUN:
-        wait = moments.uniform(0, args.seconds)
-        done = kill_in(stage, flags, args.out / "killed", wait)
-        print(f"{'killed' if done else 'over before'}: {stage}, after {wait:.1f} s", flush=True)
+    left = list(BEGUN)
+    while left:
+        wait = moments.uniform(args.seconds / 2, args.seconds)  # not while it is still being imported
+        stage = kill_in_next(left, flags, args.out / "killed", wait)
+        if stage is None:
+            raise SystemExit(f"the suite ended before it could be killed in: {', '.join(left)}")
+        left.remove(stage)
+        print(f"killed in {stage}, after {wait:.1f} s", flush=True)
     seconds, found = finish(flags, args.out / "killed")
     print(f"went on: {seconds / 60:.1f} min; the summary is {'the same' if found == expected else 'DIFFERENT'}")
     return 0 if found == expected else 1

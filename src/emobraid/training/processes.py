@@ -1,8 +1,8 @@
 """One batch over several processes: each reads its share, and all hold the whole reading against the whole batch.
 
 Every process computes the same losses of the gathered reading. Going back, the gather gives each share its gradient
-from all processes, and DistributedDataParallel, or what stands in for it, takes the mean over them: together exactly the gradient that one process
-would have had, contrastive losses included.
+from all processes, and DistributedDataParallel (or what shares the weights out) takes the mean over them: together
+exactly the gradient that one process would have had, contrastive losses included.
 
 Shapes: B batch.
 """
@@ -91,6 +91,14 @@ def touched(read: Fused) -> Tensor:
         *(read.imagined or ()),
     )
     return sum((0.0 * t.float().sum() for t in outputs if t is not None and t.requires_grad), torch.zeros(()))
+
+
+def as_the_first(told: dict[str, float], state: PartialState) -> dict[str, float]:
+    """What the first process found, so that all take the same decisions of it, however they round."""
+    held = [told]
+    if state.num_processes > 1:
+        dist.broadcast_object_list(held, 0)
+    return held[0]
 
 
 def agreed(number: int | None, state: PartialState) -> int | None:

@@ -3,23 +3,52 @@ for as long as a layer computes (FSDP, Zhao et al. 2023, arXiv:2304.11277; here 
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
+from accelerate import Accelerator
 from torch import nn
 
+from emobraid.config import Config
 from emobraid.encoders.adapters import layers_of
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Stream
-from emobraid.training.processes import share
+from emobraid.training.lesson import Reader
+from emobraid.training.optimization import optimizer_for
+from emobraid.training.processes import Shares, share
 
 Sharding = Literal["none", "fsdp"]
 ONE_PROCESS = "sharding fsdp shares weights out over processes: start it with torchrun --nproc_per_node N"
 
 
-def shard(model: MultimodalEmotionModel, device: torch.device) -> MultimodalEmotionModel:
-    """The same model, its weights now parts: the layers of each tuned pretrained encoder one by one, all else at once.
+def spread_out(
+    model: MultimodalEmotionModel, config: Config, accelerator: Accelerator, sharding: Sharding
+) -> tuple[Any, Any, Reader]:
+    """The model on its device or over all processes, its optimizer, and what reads a batch with it."""
+    for tower in model.towers().values():
+        if config.training.gradient_checkpointing:
+            tower.checkpoint_gradients()
+        if config.training.compile:
+            tower.compile_layers()
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    if sharding == "none":
+        wrapped, optimizer = accelerator.prepare(model, optimizer_for(model, config, fused=True))
+        return wrapped, optimizer, wrapped if processes == 1 else Shares(wrapped, rank, processes)
+    if processes == 1:
+        raise ValueError(ONE_PROCESS)
+    shard(model, accelerator.device)
+    optimizer = accelerator.prepare(optimizer_for(model, config, fused=True))
+
+    def before(streams: Mapping[str, Stream]) -> list[int]:
+        alike(model)
+        return borrowed(streams, processes)
+
+    return model, optimizer, Shares(model, rank, processes, before)
+
+
+def shard(model: MultimodalEmotionModel, device: torch.device) -> None:
+    """Make parts of the model's weights: the layers of each tuned pretrained encoder one by one, all else at once.
 
     Frozen weights are shared out like those that learn. Call it before the optimizer is made.
     """
@@ -34,7 +63,6 @@ def shard(model: MultimodalEmotionModel, device: torch.device) -> MultimodalEmot
                 fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
     register_fsdp_forward_method(model, "fuse_subsets")  # validation enters there
-    return model
 
 
 def borrowed(streams: Mapping[str, Stream], processes: int) -> list[int]:

@@ -69,8 +69,9 @@ def save_standing(
     """
     moments = {
         f"{index}.{name}": checkpoint.whole(torch.as_tensor(value))
-        for index, entry in optimizer.state_dict()["state"].items()
-        for name, value in entry.items()
+        # in one order in all processes: what was loaded comes in any
+        for index, entry in sorted(optimizer.state_dict()["state"].items())
+        for name, value in sorted(entry.items())
     }
     weights = {k: checkpoint.whole(v) for k, v in model.own_state().items()}
     if not writes:

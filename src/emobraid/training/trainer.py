@@ -22,17 +22,16 @@ from emobraid.evaluation.missing import Plan
 from emobraid.evaluation.missing_benchmark import benchmark
 from emobraid.evaluation.missing_scores import contender
 from emobraid.model import MultimodalEmotionModel
-from emobraid.stream import Stream
 from emobraid.training import state
 from emobraid.training.guidance import Guide
-from emobraid.training.lesson import Lesson, Reader
+from emobraid.training.lesson import Lesson
 from emobraid.training.log import MetricsLog, NoLog
 from emobraid.training.memory import told_what_fits
 from emobraid.training.objectives import classification_for
-from emobraid.training.optimization import optimizer_for, schedule
-from emobraid.training.processes import Shares, agreed, no_rows
+from emobraid.training.optimization import schedule
+from emobraid.training.processes import agreed, as_the_first
 from emobraid.training.selection import pretraining_scores, validation_scores
-from emobraid.training.sharding import ONE_PROCESS, Sharding, alike, borrowed, shard
+from emobraid.training.sharding import Sharding, spread_out
 from emobraid.training.signals import Interrupted, StopRequests
 from emobraid.training.state import BestHook, Standing, Watcher
 
@@ -74,20 +73,8 @@ class Trainer:
         self.accelerator = Accelerator(
             cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision, kwargs_handlers=[unused]
         )
-        self.alone, self.sharded = self.accelerator.num_processes == 1, sharding == "fsdp"
-        if self.alone and self.sharded:
-            raise ValueError(ONE_PROCESS)
-        self.raw_model = model
-        for tower in model.towers().values():
-            if settings.gradient_checkpointing:
-                tower.checkpoint_gradients()
-            if settings.compile:
-                tower.compile_layers()
-        if self.sharded:
-            self.model = shard(model, self.accelerator.device)
-            self.optimizer = self.accelerator.prepare(optimizer_for(model, config, fused=True))
-        else:
-            self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(model, config, fused=True))
+        self.raw_model, self.sharded = model, sharding == "fsdp"
+        self.model, self.optimizer, self.reader = spread_out(model, config, self.accelerator, sharding)
         self.classification = classification_for(
             config.model.label_kind,
             train.labels,
@@ -97,10 +84,6 @@ class Trainer:
         self.lesson = Lesson(
             model=model, config=config, classification=self.classification, weights=loss_weights, guide=guide
         )
-        self.reader: Reader = self.model
-        if not self.alone:
-            before = self._before_sharded if self.sharded else no_rows
-            self.reader = Shares(self.model, self.accelerator.process_index, self.accelerator.num_processes, before)
         self.lengths = train.lengths()
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.num_epochs
@@ -155,10 +138,6 @@ class Trainer:
         if (stopped := agreed(stop.number, self.accelerator.state)) is not None:
             raise Interrupted(stopped)
 
-    def _before_sharded(self, streams: Mapping[str, Stream]) -> Sequence[int]:
-        alike(self.raw_model)
-        return borrowed(streams, self.accelerator.num_processes)
-
     def _stage(self) -> tuple[int, int, bool]:
         """Steps done in this stage, steps of the stage, and whether it is the one without labels."""
         if self.standing.step < self.pretraining_steps:
@@ -204,7 +183,7 @@ class Trainer:
         if now.epoch < settings.pretrain_epochs:
             self._validate_pretraining()
             return
-        scores = self._scores()
+        scores = as_the_first(self._scores(), self.accelerator.state)
         values = {"train_loss": now.loss_sum / max(1, now.batch), **scores}
         better = (scores["val_macro_f1"], -scores["val_loss"]) > (now.best_score, -now.best_loss)
         if better:
@@ -217,7 +196,8 @@ class Trainer:
     def _validate_pretraining(self) -> None:
         """The stage without labels: a lower loss is the new best; what follows begins with nothing to beat."""
         now, settings = self.standing, self.config.training
-        scores = pretraining_scores(self.raw_model, self.val, self.accelerator.device)
+        found = pretraining_scores(self.raw_model, self.val, self.accelerator.device)
+        scores = as_the_first(found, self.accelerator.state)
         values = {"train_loss": now.loss_sum / max(1, now.batch), **scores}
         better = scores["val_belonging"] < now.best_loss
         if better:
