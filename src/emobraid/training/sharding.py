@@ -2,6 +2,7 @@
 for as long as a layer computes (FSDP, Zhao et al. 2023, arXiv:2304.11277; here PyTorch's `fully_shard`).
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -55,6 +56,8 @@ def shard(model: MultimodalEmotionModel, device: torch.device) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
+    # a reading holds views of other tensors, which would matter if anything wrote into it
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     model.to(device)
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for tower in model.towers().values():
