@@ -15,9 +15,10 @@ import argparse
 import csv
 import json
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -40,6 +41,9 @@ class Quiet:
 
     def progress(self, task: str) -> Progress:
         return lambda done, of: None
+
+    def named(self, name: str) -> AbstractContextManager[Self]:
+        return nullcontext(self)
 
     def watchers(self, *_: Any) -> list[Any]:
         return []

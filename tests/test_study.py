@@ -131,7 +131,7 @@ def test_the_command_runs_the_ablation_and_writes_it_in_three_forms(tmp_path, co
     assert "Fusions at equal budget" in capsys.readouterr().out
     assert {p.name for p in out.glob("ablation.*")} == {"ablation.md", "ablation.tex", "ablation.csv"}
     assert main(["train", *flags, "--output_dir", str(tmp_path / "x"), "--seeds", "1", "2"]) == 2
-    assert "seeds, fusions and switch_off are for --mode ablation and all" in capsys.readouterr().err
+    assert "seeds, fusions, switch_off and jobs are for --mode ablation and all" in capsys.readouterr().err
     assert main([*command, "--switch_off", "text"]) == 2
     assert "cannot switch off 'text'" in capsys.readouterr().err
 
@@ -174,6 +174,7 @@ def test_robust_training_is_compared_on_the_same_gaps_with_plain_dropout_and_sin
 
 # --- the suite ---
 
+PLAN = Plan(draws=2, frame_draws=1)
 SHOTS = FewShotConfig(shots=(1, 2), episodes=3, dev_episodes=1, queries=1, adaptation_steps=2, methods=("class_mean",))
 
 
@@ -191,27 +192,40 @@ def timeless(summary: str) -> list[str]:
     return kept
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, corpus):
+    suite = Suite(
+        config=quick(corpus, num_epochs=2), folder=tmp_path_factory.mktemp("whole"), plan=PLAN, few_shot=SHOTS
+    )
+    return timeless(suite.run(Onlooker()).read_text())
+
+
+#: what is there once each of the five stages has begun
+BEGUN = ("trials/late-0", "trials/mult-0", "few_shot", "trials/tiny-0", "trials/robust-0")
+#: with two jobs the stages overlap: the first and the third, then the fifth and the second
+BEGUN_TOGETHER = ("few_shot", "trials/mult-0")
+
+
 @pytest.mark.timeout(600)
-def test_a_suite_that_is_killed_goes_on_and_ends_with_the_same_summary(tmp_path, corpus):
+@pytest.mark.parametrize(("jobs", "landmarks"), [(1, BEGUN), (2, BEGUN_TOGETHER)])
+def test_a_suite_that_is_killed_in_each_stage_ends_with_the_same_summary(tmp_path, corpus, unbroken, jobs, landmarks):
     config = quick(corpus, num_epochs=2)
-    plan = Plan(draws=2, frame_draws=1)
-    whole = Suite(config=config, folder=tmp_path / "whole", plan=plan, few_shot=SHOTS).run(Onlooker())
     script = tmp_path / "suite.py"
     script.write_text(
-        "import sys\n"
-        "from pathlib import Path\n"
-        "sys.path[:0] = eval(sys.argv[1])\n"
-        "from corpora import Onlooker, feature_config\n"
-        "from emobraid.evaluation.missing import Plan\n"
-        "from emobraid.study.suite import Suite\n"
-        "from test_study import SHOTS\n"
-        "config = feature_config(Path(sys.argv[2]), num_epochs=2)\n"
-        "plan = Plan(draws=2, frame_draws=1)\n"
-        "Suite(config=config, folder=Path(sys.argv[3]), plan=plan, few_shot=SHOTS).run(Onlooker())\n"
+        "if __name__ == '__main__':\n"
+        "    import sys\n"
+        "    from pathlib import Path\n"
+        "    sys.path[:0] = eval(sys.argv[1])\n"
+        "    from corpora import Onlooker, feature_config\n"
+        "    from emobraid.study.suite import Suite\n"
+        "    from test_study import PLAN, SHOTS\n"
+        "    config = feature_config(Path(sys.argv[2]), num_epochs=2)\n"
+        "    suite = Suite(config=config, folder=Path(sys.argv[3]), plan=PLAN, few_shot=SHOTS, jobs=int(sys.argv[4]))\n"
+        "    suite.run(Onlooker())\n"
     )
     parts = tmp_path / "parts"
-    command = [sys.executable, str(script), repr([p for p in sys.path if p]), str(corpus), str(parts)]
-    for landmark in ("trials/late-0", "trials/mult-0", "few_shot", "trials/tiny-0", "trials/robust-0"):
+    command = [sys.executable, str(script), repr([p for p in sys.path if p]), str(corpus), str(parts), str(jobs)]
+    for landmark in landmarks:
         child = subprocess.Popen(command, cwd=os.path.dirname(__file__), stderr=subprocess.DEVNULL)
         until = time.monotonic() + 90
         while not (parts / landmark).exists() and child.poll() is None and time.monotonic() < until:
@@ -219,8 +233,8 @@ def test_a_suite_that_is_killed_goes_on_and_ends_with_the_same_summary(tmp_path,
         assert child.poll() is None, f"ended before {landmark}"
         child.send_signal(signal.SIGKILL)
         child.wait()
-    resumed = Suite(config=config, folder=parts, plan=plan, few_shot=SHOTS).run(Onlooker())
-    assert timeless(resumed.read_text()) == timeless(whole.read_text())
+    resumed = Suite(config=config, folder=parts, plan=PLAN, few_shot=SHOTS, jobs=jobs).run(Onlooker())
+    assert timeless(resumed.read_text()) == unbroken
     for title in ("Standard training", "All fusions", "Few-shot learning", "Distillation", "Robustness"):
         assert f"## {title}" in resumed.read_text()
     links = [part.partition(")")[0] for part in resumed.read_text().split("](")[1:]]

@@ -107,11 +107,28 @@ def resolve(path: Path) -> Path:
     return folder
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor on the CPU. Of one that is shared out over processes all of it, for which all of them must ask."""
+    full = getattr(tensor, "full_tensor", None)
+    return (full() if full else tensor).detach().cpu().contiguous()
+
+
+def like(value: Tensor, own: Tensor) -> Tensor:
+    """`value`, shared out over processes as `own` is; itself where that is whole."""
+    if getattr(own, "device_mesh", None) is None or value.shape != own.shape:
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(own, DTensor)
+    placed: Tensor = distribute_tensor(value.to(own.device), own.device_mesh, own.placements, src_data_rank=None)
+    return placed
+
+
 def model_files(
     model: MultimodalEmotionModel, config: Config, *, calibration: Mapping[str, float], card: str
 ) -> dict[str, bytes]:
     """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in model.own_state().items()}
+    weights = {k: whole(v) for k, v in model.own_state().items()}
     bases, exclusive = model.bases(), config.model.label_kind == "exclusive"
     return {
         "config.toml": configuration.to_toml(config).encode(),
@@ -191,4 +208,5 @@ def load_weights(model: MultimodalEmotionModel, weights: Mapping[str, Tensor], f
     ]
     if wrong:
         raise ValueError(f"{folder}: weights do not fit the settings: {'; '.join(wrong[:5])}")
-    model.load_state_dict(dict(weights), strict=False)  # what own_state leaves out came with the pretrained models
+    placed = {k: like(w, own[k]) for k, w in weights.items()}
+    model.load_state_dict(placed, strict=False)  # what own_state leaves out came with the pretrained models

@@ -46,6 +46,9 @@ class Train:
     """Go on with the run in output_dir."""
     overwrite: bool = False
     """Take away the run in output_dir first."""
+    sharding: Literal["none", "fsdp"] = "none"
+    """How processes under torchrun hold the weights. none: each holds all (DDP); fsdp: each a part, for full tuning of
+    large encoders. What is written is the same."""
     print_config: bool = False
     """Print the settings as TOML and stop."""
     model: Annotated[ModelConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ModelConfig)
@@ -58,7 +61,11 @@ class Train:
 
 def train(args: Train) -> int:
     if args.mode not in STUDIES and args.study != StudyConfig():
-        raise ValueError(f"seeds, fusions and switch_off are for --mode {' and '.join(STUDIES)}; one run has --seed")
+        raise ValueError(
+            f"seeds, fusions, switch_off and jobs are for --mode {' and '.join(STUDIES)}; one run has --seed"
+        )
+    if args.sharding != "none" and args.mode in (*STUDIES, "few_shot"):
+        raise ValueError(f"sharding is for one training; --mode {args.mode} is made of many")
     if args.mode in STUDIES:
         return _study(args)
     if args.mode == "few_shot":
@@ -80,7 +87,14 @@ def train(args: Train) -> int:
 
     other = "" if args.data.dataset == "csv" else f" --dataset {args.data.dataset}"
     with TerminalReporter() as reporter:
-        outcome = run(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+        outcome = run(
+            config,
+            args.output_dir,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            reporter=reporter,
+            sharding=args.sharding,
+        )
     if os.environ.get("RANK", "0") != "0":  # launched together with the process that speaks
         return 0
     with suppress(ImportError):  # without matplotlib there are TensorBoard's curves, and the log

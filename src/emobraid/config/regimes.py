@@ -70,6 +70,9 @@ class StudyConfig:
     """Each trial is run with every seed."""
     fusions: tuple[FusionType, ...] = get_args(FusionType)
     """Fusions of the ablation; the others are compared with the first."""
+    jobs: int | None = Field(default=None, ge=1)
+    """Trials side by side, each in a process of its own with one thread; results are the same with any number. Default:
+    the number of cores, but 1 with pretrained encoders or a GPU, where one trial is given all threads."""
     switch_off: tuple[str, ...] | None = None
     """Parts that the ablation also trains without, one at a time: text, audio, video, modality_dropout, augment;
     default: all that the settings have. `--switch_off` alone: none."""

@@ -205,7 +205,10 @@ def read_split(
 ) -> PreparedSplit:
     """A split decoded and prepared, with a line to the user about what is missing and why."""
     settings = config.data
-    with preparing(encoders, config) as preparer:
+    rows = f"{settings.data_root.absolute()} {name}"
+    with preparing(encoders, config) as preparer, ExitStack() as held:
+        if preparer.shelf:
+            held.enter_context(preparer.shelf.alone(rows, reporter.say))
         split = preparer.split(
             samples,
             len(config.model.labels),

@@ -1,11 +1,13 @@
 """What was prepared, kept between runs: each input under a name made of everything it depends on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from emobraid.data.cache import FileHashes, TensorCache, key_of
@@ -32,6 +34,19 @@ def source(modality: str, sample: Sample) -> Cell:
     return sample.cells["video"] if cell is None and modality == "audio" and sample.sound_from_video else cell
 
 
+@contextmanager
+def _waiting(lock: FileLock, tell: Callable[[str], None]) -> Iterator[None]:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tell("another process is reading the same files: waiting for what it keeps")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class Shelf:
     """The cache as one set of encoders sees it: content hash, weights hash, settings and code version make the name."""
 
@@ -54,6 +69,20 @@ class Shelf:
     def __exit__(self, *_: object) -> None:
         self.tensors.close()
         self.hashes.close()
+
+    @contextmanager
+    def alone(self, rows: str, tell: Callable[[str], None]) -> Iterator[None]:
+        """Who reads the same `rows` at the same time waits here, and then finds on the shelf what was made of them."""
+        with ExitStack() as held:
+            for modality in sorted(self._settings):  # all in one order, so that no two wait for each other
+                lock = self.tensors.folder / f"reading-{key_of(rows, *self._settings[modality])[:16]}.lock"
+                try:
+                    self.tensors.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    held.enter_context(_waiting(FileLock(lock, mode=0o600), tell))
+                except (OSError, NotImplementedError):
+                    pass  # a folder that cannot be written to keeps nothing that could be waited for
+            self.tensors.refresh()
+            yield
 
     def _depends_on(self, modality: str, frames: int, device: torch.device | str, half: bool) -> tuple[str, ...]:
         """Everything besides its content that decides what becomes of an input."""

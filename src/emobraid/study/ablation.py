@@ -8,8 +8,9 @@ from statistics import mean
 from emobraid.config import Config
 from emobraid.evaluation.significance import Comparison, compare, holm, mark
 from emobraid.fusion import FUSIONS
+from emobraid.study.jobs import run_tasks, threads
 from emobraid.study.tables import Table, percent
-from emobraid.study.trial import Result, Trial, run_trial, seeded
+from emobraid.study.trial import Result, Trial, seeded, task_of
 from emobraid.training.run import TrainingReporter
 
 WHOLE = ""  # nothing switched off
@@ -61,15 +62,20 @@ def ablation(
     fusions: Sequence[str] = tuple(FUSIONS),
     seeds: Sequence[int] = (0,),
     off: Sequence[str] | None = None,
+    jobs: int = 1,
 ) -> tuple[Table, dict[str, list[Result]]]:
-    """Run what has not been run yet; the table, and the results by name. `off` are the parts, by default all."""
+    """Run what has not been run yet, `jobs` at a time; the table, and the results by name. `off` are the parts, by
+    default all."""
     every = list(trials(config, folder, fusions=fusions, seeds=seeds, off=parts(config) if off is None else off))
     progress = reporter.progress("trials")
+    progress(0, len(every))
+    found: dict[str, Result] = {}
+    for task, result in run_tasks(list(map(task_of, every)), reporter, jobs=jobs, threads=threads(config)):
+        found[task.name] = result
+        progress(len(found), len(every))
     results: dict[str, list[Result]] = {}
-    for i, trial in enumerate(every):
-        progress(i, len(every))
-        results.setdefault(trial.name, []).append(run_trial(trial, reporter))
-    progress(len(every), len(every))
+    for trial in every:
+        results.setdefault(trial.name, []).append(found[trial.folder.name])
     return table(config, results), results
 
 
@@ -96,7 +102,8 @@ def table(config: Config, results: Mapping[str, Sequence[Result]]) -> Table:
             f"test split, {first[0].figures['all']['n']} utterances; seeds {', '.join(str(r.seed) for r in first)}; "
             f"at most {config.training.num_epochs} epochs, best by validation; mean ± standard deviation over seeds",
             f"difference: macro-F1 against the line named in brackets; p by paired bootstrap over {unit}, after Holm",
-            "training s: on this machine, this run; ms: median of one utterance read alone, encoders included",
+            "training s: on this machine; ms: median of one utterance read alone, encoders included; both with other "
+            "trials beside them, unless --jobs 1",
         ),
     )
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from emobraid.config import Config, FewShotConfig, StudyConfig
 from emobraid.data.layouts import open_corpus
 from emobraid.study.ablation import ablation
+from emobraid.study.jobs import jobs_for
 from emobraid.study.suite import LIGHT, SUMMARY, Suite
 from emobraid.training.run import TrainingReporter
 
@@ -32,7 +33,10 @@ def ablate(
     if few_shot != FewShotConfig():
         raise ValueError("settings of few-shot learning need --mode few_shot or --mode all")
     _begin(config, folder, again)
-    table, _ = ablation(config, folder, reporter, fusions=study.fusions, seeds=study.seeds, off=study.switch_off)
+    jobs = jobs_for(config, study.jobs)
+    table, _ = ablation(
+        config, folder, reporter, fusions=study.fusions, seeds=study.seeds, off=study.switch_off, jobs=jobs
+    )
     table.save(folder, ABLATION)
     table.show(Console())
     return f"written: {folder}/{ABLATION}.md, .tex, .csv"
@@ -51,7 +55,8 @@ def suite(
         raise ValueError("--mode all compares all fusions whole; fusions and switch_off are for --mode ablation")
     _begin(config, folder, again)
     shots = LIGHT if few_shot == FewShotConfig() else few_shot
-    path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=shots).run(reporter)
+    jobs = jobs_for(config, study.jobs)
+    path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=shots, jobs=jobs).run(reporter)
     return f"written: {path}"
 
 

@@ -7,7 +7,8 @@ split stays closed: the winner is scored on it once, by whoever asks `emobraid e
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,11 @@ class Watched:
 
     def progress(self, task: str) -> Progress:
         return self.inner.progress(task)
+
+    @contextmanager
+    def named(self, name: str) -> Iterator["Watched"]:
+        with self.inner.named(name) as own:
+            yield Watched(own, self.trial)
 
     def watchers(self, config: Config, folder: Path, first_step: int, total_steps: int) -> Sequence[Watcher]:
         return [*self.inner.watchers(config, folder, first_step, total_steps), Judge(self.trial)]

@@ -4,7 +4,7 @@ Every stage is made of trials that are kept once done, so a suite that was stopp
 ends with the same summary.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,15 +13,21 @@ from emobraid.evaluation.missing import Plan
 from emobraid.evaluation.sealed import score_episodes
 from emobraid.fusion import FUSIONS
 from emobraid.study.ablation import ablation
-from emobraid.study.robustness import robustness
+from emobraid.study.ablation import trials as ablation_trials
+from emobraid.study.jobs import Task, run_tasks, threads
+from emobraid.study.robustness import ROBUST, robustness
+from emobraid.study.robustness import trials as robustness_trials
 from emobraid.study.tables import Table, write_whole
 from emobraid.study.teaching import shipped_lessons, teaching
-from emobraid.study.trial import Trial, run_trial, seeded
+from emobraid.study.teaching import trials as teaching_trials
+from emobraid.study.trial import Trial, run_trial, task_of
 from emobraid.training.few_shot_report import summarise, write_few_shot
 from emobraid.training.few_shot_run import prepare, without_labels
 from emobraid.training.run import TrainingReporter
 
 SUMMARY = "summary.md"
+STAGES = ("Standard training", "All fusions", "Few-shot learning", "Distillation", "Robustness")
+SIZES = ("tiny",)  # of students
 #: what the suite's few-shot stage measures unless told otherwise: the full comparison has a mode of its own
 LIGHT = FewShotConfig(
     shots=(1, 5),
@@ -35,33 +41,59 @@ LIGHT = FewShotConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """What the suite is run with; `run` does all stages."""
+    """What the suite is run with; `run` does all stages, `jobs` trials or stages at a time."""
 
     config: Config
     folder: Path
     seeds: Sequence[int] = (0,)
     plan: Plan = field(default_factory=Plan)
     few_shot: FewShotConfig = LIGHT
+    jobs: int = 1
 
     def run(self, reporter: TrainingReporter) -> Path:
         """Every stage that is not done yet, then the summary, whose path is returned."""
-        stages: list[tuple[str, Callable[[TrainingReporter], Table | Path | str]]] = [
-            ("Standard training", self.standard),
-            ("All fusions", self.fusions),
-            ("Few-shot learning", self.few_shots),
-            ("Distillation", self.student),
-            ("Robustness", self.gaps),
-        ]
         progress = reporter.progress("stages of the suite")
-        told = []
-        for i, (title, stage) in enumerate(stages):
-            progress(i, len(stages))
-            reporter.say(f"stage {i + 1} of {len(stages)}: {title.lower()}")
-            told.append(self._kept(title, stage(reporter)))
-        progress(len(stages), len(stages))
+        progress(0, len(STAGES))
+        told: dict[str, str] = {}
+        for task, made in run_tasks(self.tasks(), reporter, jobs=self.jobs, threads=threads(self.config)):
+            if task.name in STAGES:
+                told[task.name] = self._kept(task.name, made)
+                progress(len(told), len(STAGES))
+                reporter.say(f"{task.name}: done, {len(told)} of {len(STAGES)} stages")
         path = self.folder / SUMMARY
-        write_whole(path, self._head() + "\n".join(told))
+        write_whole(path, self._head() + "\n".join(told[title] for title in STAGES))
         return path
+
+    def tasks(self) -> list[Task]:
+        """Stage by stage: its trials, unless an earlier one has them, then what is made of them."""
+        stages: list[tuple[Callable[[TrainingReporter], Table | Path | str], list[Task]]] = [
+            (self.standard, [task_of(t, long=True) for t in self._fusions(self.config.model.fusion_type)]),
+            (self.fusions, [task_of(t) for t in self._fusions(*FUSIONS)]),
+            (self.few_shots, []),
+            (self.student, [task_of(t, after=(self._teacher.folder.name,)) for t in self._students()]),
+            (self.gaps, [task_of(t, long=t.name == ROBUST) for t in self._contenders()]),
+        ]
+        found: dict[str, Task] = {}
+        for title, (made, trials) in zip(STAGES, stages, strict=True):
+            for trial in trials:
+                found.setdefault(trial.name, trial)
+            # few-shot learning has no trials of its own, but a base to train and hundreds of episodes
+            found[title] = Task(name=title, work=made, after=tuple(t.name for t in trials), long=not trials)
+        return list(found.values())
+
+    @property
+    def _teacher(self) -> Trial:
+        return next(self._fusions(self.config.model.fusion_type))
+
+    def _fusions(self, *fusions: str) -> Iterator[Trial]:
+        return ablation_trials(self.config, self.folder, fusions=fusions, seeds=self.seeds, off=())
+
+    def _students(self) -> Iterator[Trial]:
+        teacher = self._teacher.best
+        return teaching_trials(self.config, teacher, shipped_lessons(), self.folder, SIZES, self.seeds)
+
+    def _contenders(self) -> Iterator[Trial]:
+        return robustness_trials(self.config, self.folder, self.seeds, baselines=False)
 
     def standard(self, reporter: TrainingReporter) -> Table:
         """The settings' own fusion; its model teaches the student, and is what robust training is compared with."""
@@ -88,13 +120,10 @@ class Suite:
 
     def student(self, reporter: TrainingReporter) -> Table:
         """The smallest student of the standard model of the first seed, with the teacher and alone."""
-        fusion, seed = self.config.model.fusion_type, self.seeds[0]
-        place = self.folder / "trials" / f"{fusion}-{seed}"
-        teacher = Trial(name=fusion, config=seeded(self.config, seed), folder=place)
+        teacher, lessons = self._teacher, shipped_lessons()
         read = run_trial(teacher, reporter)
-        lessons = shipped_lessons()
         return teaching(
-            self.config, read, teacher.best, self.folder, reporter, lessons=lessons, sizes=("tiny",), seeds=self.seeds
+            self.config, read, teacher.best, self.folder, reporter, lessons=lessons, sizes=SIZES, seeds=self.seeds
         )[0]
 
     def gaps(self, reporter: TrainingReporter) -> Table:

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from emobraid.evaluation.predictions import Predictions
 from emobraid.evaluation.report import evaluate_predictions
 from emobraid.evaluation.sealed import Opened, enter, open_test
 from emobraid.stream import pad
+from emobraid.study.jobs import Task
 from emobraid.training.run import TrainingReporter, train
 from emobraid.training.run_folder import BEST
 
@@ -63,6 +65,13 @@ class Result:
 
 def seeded(config: Config, seed: int) -> Config:
     return replace(config, training=replace(config.training, seed=seed))
+
+
+def task_of(trial: Trial, *, after: tuple[str, ...] = (), long: bool = False) -> Task:
+    """The trial as a task, named after its folder."""
+    return Task(
+        name=trial.folder.name, work=partial(run_trial, trial), after=after, long=long, kept=trial.folder / RESULT
+    )
 
 
 def run_trial(trial: Trial, reporter: TrainingReporter) -> Result:

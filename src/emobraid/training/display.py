@@ -1,7 +1,9 @@
 """What a person sees of a run: a line an epoch, a live bar, TensorBoard curves."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -35,6 +37,19 @@ class TerminalReporter:
             transient=True,
             disable=not self.console.is_terminal,
         )
+        self.prefix = ""
+        self.bars: list[TaskID] = []
+
+    @contextmanager
+    def named(self, name: str) -> Iterator[Self]:
+        """For one of several that work side by side: its lines and bars begin with `name`; the bars go when it ends."""
+        own = copy(self)
+        own.prefix, own.bars = f"{name}: ", []
+        try:
+            yield own
+        finally:
+            for bar in own.bars:
+                self.bar.remove_task(bar)
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -44,10 +59,10 @@ class TerminalReporter:
         self.bar.stop()
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(self.prefix + line, markup=False, soft_wrap=True)
 
     def progress(self, task: str) -> Report:
-        bar = self.bar.add_task(task, total=None, note="")
+        bar = self._bar(task, total=None)
 
         def report(done: int, of: int) -> None:
             self.bar.update(bar, completed=done, total=of, visible=done < of)
@@ -55,7 +70,7 @@ class TerminalReporter:
         return report
 
     def watchers(self, config: Config, folder: Path, first_step: int, total_steps: int) -> Sequence[Watcher]:
-        task = self.bar.add_task("training", total=total_steps, completed=first_step, note="")
+        task = self._bar("training", total=total_steps, completed=first_step)
         watchers: list[Watcher] = [TerminalWatcher(self, task)]
         if find_spec("matplotlib"):
             watchers.append(Curves(folder))
@@ -64,6 +79,11 @@ class TerminalReporter:
         except ModuleNotFoundError:
             self.say("TensorBoard curves are off; they need: pip install 'emobraid[track]'")
         return watchers
+
+    def _bar(self, name: str, *, total: int | None, completed: int = 0) -> TaskID:
+        bar = self.bar.add_task(self.prefix + name, total=total, completed=completed, note="")
+        self.bars.append(bar)
+        return bar
 
 
 def show_sizes(sizes: Mapping[str, CacheSizes], console: Console) -> None:

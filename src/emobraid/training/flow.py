@@ -5,6 +5,8 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
+from emobraid.checkpoint import whole
+
 EVERY = 10  # steps between two looks
 PREFIX = "gradient/"
 
@@ -16,7 +18,7 @@ def gradient_flow(model: nn.Module) -> dict[str, float]:
     for name, weight in model.named_parameters():
         if weight.grad is not None:
             parts[part_of(name)].append(weight.grad)
-    return {PREFIX + part: float(torch.nn.utils.get_total_norm(grads)) for part, grads in parts.items()}
+    return {PREFIX + part: float(whole(torch.nn.utils.get_total_norm(grads))) for part, grads in parts.items()}
 
 
 def part_of(name: str) -> str:

@@ -1,13 +1,13 @@
 """One batch over several processes: each reads its share, and all hold the whole reading against the whole batch.
 
 Every process computes the same losses of the gathered reading. Going back, the gather gives each share its gradient
-from all processes, and DistributedDataParallel takes the mean over them: together exactly the gradient that one process
-would have had, contrastive losses included.
+from all processes, and DistributedDataParallel (or what shares the weights out) takes the mean over them: together
+exactly the gradient that one process would have had, contrastive losses included.
 
 Shapes: B batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,13 @@ def launched(*, cpu: bool) -> PartialState:
     return PartialState(cpu=cpu)
 
 
+Before = Callable[[Mapping[str, Stream]], Sequence[int]]
+
+
+def no_rows(streams: Mapping[str, Stream]) -> Sequence[int]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Shares:
     """The wrapped model, called as if it were the model: `streams` hold the whole batch in every process."""
@@ -32,10 +39,11 @@ class Shares:
     model: Any
     rank: int
     processes: int
+    before: Before = no_rows  # rows to read besides one's own
 
     def __call__(self, streams: Mapping[str, Stream]) -> Fused:
         rows = len(next(iter(streams.values())).mask)
-        own = share(rows, self.rank, self.processes)
+        own = torch.cat([share(rows, self.rank, self.processes), torch.tensor(self.before(streams), dtype=torch.long)])
         torch.manual_seed(torch.initial_seed() + self.rank)  # dropout of its own in every share
         read = self.model({m: Stream(s.values[own], s.mask[own]) for m, s in streams.items()})
         gathered: Fused = gather(read, rows, self.processes)
@@ -55,7 +63,8 @@ def gather(read: Any, rows: int, processes: int) -> Any:
     if not isinstance(read, Tensor):
         return type(read)(*(gather(part, rows, processes) for part in read))
     bits = read.to(torch.uint8) if read.dtype == torch.bool else read
-    parts = _AllGather.apply(bits.contiguous())  # type: ignore[no-untyped-call]
+    own = bits[: -(-rows // processes)]  # what was read besides is dropped
+    parts = _AllGather.apply(own.contiguous())  # type: ignore[no-untyped-call]
     return torch.stack([p.to(read.dtype) for p in parts], dim=1).flatten(0, 1)[:rows]
 
 
@@ -82,6 +91,14 @@ def touched(read: Fused) -> Tensor:
         *(read.imagined or ()),
     )
     return sum((0.0 * t.float().sum() for t in outputs if t is not None and t.requires_grad), torch.zeros(()))
+
+
+def as_the_first(told: dict[str, float], state: PartialState) -> dict[str, float]:
+    """What the first process found, so that all take the same decisions of it, however they round."""
+    held = [told]
+    if state.num_processes > 1:
+        dist.broadcast_object_list(held, 0)
+    return held[0]
 
 
 def agreed(number: int | None, state: PartialState) -> int | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,7 @@ from emobraid.training.objectives import labelled
 from emobraid.training.processes import launched
 from emobraid.training.run_folder import BEST, clear, earlier_run, only_trainer
 from emobraid.training.selection import class_score
+from emobraid.training.sharding import ONE_PROCESS, Sharding
 from emobraid.training.state import Standing, Watcher
 from emobraid.training.trainer import Outcome, Trainer
 
@@ -37,13 +38,29 @@ from emobraid.training.trainer import Outcome, Trainer
 class TrainingReporter(Reporter, Protocol):
     def watchers(self, config: Config, folder: Path, first_step: int, total_steps: int) -> Sequence[Watcher]: ...
 
+    def named(self, name: str) -> AbstractContextManager["TrainingReporter"]:
+        """A reporter for one of several that work side by side: its lines begin with `name`."""
+        ...
 
-def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: TrainingReporter) -> Outcome:
+
+def train(
+    config: Config,
+    folder: Path,
+    *,
+    resume: bool,
+    overwrite: bool,
+    reporter: TrainingReporter,
+    sharding: Sharding = "none",
+) -> Outcome:
     """Train into `folder`: metrics.jsonl, resume/, best_model/. Nothing is written before all data has been read.
+
+    `sharding` says how several processes hold the weights; what is written does not depend on it.
 
     ValueError for anything the user can mend, Interrupted after a requested stop, NonFiniteLoss when it diverged.
     """
     processes = launched(cpu=config.training.device == "cpu" or not torch.cuda.is_available())
+    if sharding == "fsdp" and processes.num_processes == 1:
+        raise ValueError(ONE_PROCESS)
     saved = earlier_run(config, folder, resume=resume, overwrite=overwrite, reporter=reporter)
     if saved and saved.standing.processes != processes.num_processes:
         reporter.say(
@@ -80,7 +97,7 @@ def train(config: Config, folder: Path, *, resume: bool, overwrite: bool, report
         with processes.main_process_first():
             if pair and teacher:
                 guide = teachers_reading(pair, teacher[1], config, splits["train"], folder, reporter)
-        return _train(model, splits, config, folder, loss_weights, saved, reporter, guide)
+        return _train(model, splits, config, folder, loss_weights, saved, reporter, guide, sharding)
 
 
 def needs_labels(config: Config) -> bool:
@@ -97,16 +114,27 @@ def _train(
     saved: state.Saved | None,
     reporter: TrainingReporter,
     guide: Guide | None,
+    sharding: Sharding,
 ) -> Outcome:
     def keep_best(model: MultimodalEmotionModel, standing: Standing) -> None:
-        if not main:
+        if not main and sharding == "none":
             return
         card = model_card(model, config, standing, len(splits["train"]))
-        checkpoint.publish(folder / BEST, checkpoint.model_files(model, config, calibration={}, card=card))
+        files = checkpoint.model_files(model, config, calibration={}, card=card)
+        if main:
+            checkpoint.publish(folder / BEST, files)
 
     main = PartialState().is_main_process
     trainer = Trainer(
-        model, splits["train"], splits["val"], config, folder, loss_weights=loss_weights, on_best=keep_best, guide=guide
+        model,
+        splits["train"],
+        splits["val"],
+        config,
+        folder,
+        loss_weights=loss_weights,
+        on_best=keep_best,
+        guide=guide,
+        sharding=sharding,
     )
     if saved:
         trainer.resume(saved)

@@ -10,7 +10,11 @@ class Interrupted(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__("stopped and saved; --resume continues")
-        self.exit_code = 128 + number
+        self.exit_code, self.number = 128 + number, number
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int]]:
+        """Sent between processes, it is made again from its number."""
+        return type(self), (self.number,)
 
 
 class StopRequests:

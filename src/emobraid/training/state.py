@@ -55,15 +55,27 @@ class BestHook(Protocol):
 
 
 def save_standing(
-    folder: Path, standing: Standing, model: MultimodalEmotionModel, optimizer: Optimizer, config: Config
+    folder: Path,
+    standing: Standing,
+    model: MultimodalEmotionModel,
+    optimizer: Optimizer,
+    config: Config,
+    *,
+    writes: bool = True,
 ) -> None:
-    """Publish `folder/step-N`, then drop all but the newest two, and what killed saves left behind."""
+    """Publish `folder/step-N`, then drop all but the newest two, and what killed saves left behind.
+
+    Of processes that share the weights out all call it, to put them together, and one `writes`.
+    """
     moments = {
-        f"{index}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
-        for index, entry in optimizer.state_dict()["state"].items()
-        for name, value in entry.items()
+        f"{index}.{name}": checkpoint.whole(torch.as_tensor(value))
+        # in one order in all processes: what was loaded comes in any
+        for index, entry in sorted(optimizer.state_dict()["state"].items())
+        for name, value in sorted(entry.items())
     }
-    weights = {k: v.detach().cpu().contiguous() for k, v in model.own_state().items()}
+    weights = {k: checkpoint.whole(v) for k, v in model.own_state().items()}
+    if not writes:
+        return
     checkpoint.publish(
         folder / f"step-{standing.step:08d}",
         {
@@ -134,8 +146,9 @@ def refuse_other_data(was: Standing, now: Standing, folder: Path) -> None:
 
 
 def restore_optimizer(optimizer: Optimizer, moments: dict[str, Tensor]) -> None:
+    learning = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in moments.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(int(index), {})[name] = checkpoint.like(value, learning[int(index)])
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -25,13 +25,14 @@ from emobraid.model import MultimodalEmotionModel
 from emobraid.training import state
 from emobraid.training.flow import EVERY, gradient_flow
 from emobraid.training.guidance import Guide
-from emobraid.training.lesson import Lesson, Reader
+from emobraid.training.lesson import Lesson
 from emobraid.training.log import MetricsLog, NoLog
 from emobraid.training.memory import told_what_fits
 from emobraid.training.objectives import classification_for
-from emobraid.training.optimization import optimizer_for, schedule
-from emobraid.training.processes import Shares, agreed
+from emobraid.training.optimization import schedule
+from emobraid.training.processes import agreed, as_the_first
 from emobraid.training.selection import pretraining_scores, validation_scores
+from emobraid.training.sharding import Sharding, spread_out
 from emobraid.training.signals import Interrupted, StopRequests
 from emobraid.training.state import BestHook, Standing, Watcher
 
@@ -63,6 +64,7 @@ class Trainer:
         on_best: BestHook,
         guide: Guide | None = None,
         watchers: Sequence[Watcher] = (),
+        sharding: Sharding = "none",
     ) -> None:
         self.config, self.folder, self.train, self.val = config, folder, train, val
         self.on_best, self.watchers = on_best, watchers
@@ -72,14 +74,8 @@ class Trainer:
         self.accelerator = Accelerator(
             cpu=settings.device == "cpu", mixed_precision=settings.mixed_precision, kwargs_handlers=[unused]
         )
-        self.alone = self.accelerator.num_processes == 1
-        self.raw_model = model
-        for tower in model.towers().values():
-            if settings.gradient_checkpointing:
-                tower.checkpoint_gradients()
-            if settings.compile:
-                tower.compile_layers()
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(model, config, fused=True))
+        self.raw_model, self.sharded = model, sharding == "fsdp"
+        self.model, self.optimizer, self.reader = spread_out(model, config, self.accelerator, sharding)
         self.classification = classification_for(
             config.model.label_kind,
             train.labels,
@@ -89,9 +85,6 @@ class Trainer:
         self.lesson = Lesson(
             model=model, config=config, classification=self.classification, weights=loss_weights, guide=guide
         )
-        self.reader: Reader = self.model
-        if not self.alone:
-            self.reader = Shares(self.model, self.accelerator.process_index, self.accelerator.num_processes)
         self.lengths = train.lengths()
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.total_steps = self.steps_per_epoch * settings.num_epochs
@@ -171,7 +164,7 @@ class Trainer:
         )
         loss = torch.stack(list(losses.values())).sum()
         flow = gradient_flow(self.raw_model) if (now.step + 1) % EVERY == 0 else {}
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
+        norm = float(checkpoint.whole(self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm)))
         if not (math.isfinite(norm) and bool(loss.isfinite())):
             raise NonFiniteLoss(
                 f"loss {loss.item()}, gradient norm {norm} at step {now.step} (learning rate {rate:.2e}), batch: "
@@ -191,7 +184,7 @@ class Trainer:
         if now.epoch < settings.pretrain_epochs:
             self._validate_pretraining()
             return
-        scores = self._scores()
+        scores = as_the_first(self._scores(), self.accelerator.state)
         values = {"train_loss": now.loss_sum / max(1, now.batch), **scores}
         better = (scores["val_macro_f1"], -scores["val_loss"]) > (now.best_score, -now.best_loss)
         if better:
@@ -204,7 +197,8 @@ class Trainer:
     def _validate_pretraining(self) -> None:
         """The stage without labels: a lower loss is the new best; what follows begins with nothing to beat."""
         now, settings = self.standing, self.config.training
-        scores = pretraining_scores(self.raw_model, self.val, self.accelerator.device)
+        found = pretraining_scores(self.raw_model, self.val, self.accelerator.device)
+        scores = as_the_first(found, self.accelerator.state)
         values = {"train_loss": now.loss_sum / max(1, now.batch), **scores}
         better = scores["val_belonging"] < now.best_loss
         if better:
@@ -238,6 +232,8 @@ class Trainer:
 
     def evaluate_robustness(self, *, draws: int = 10, frame_draws: int = 3, seed: int = 0) -> list[dict[str, Any]]:
         """The missing-modality benchmark on VALIDATION, one row a scenario: see docs/robustness.md for the columns."""
+        if self.sharded:
+            raise ValueError("weights are shared out here: load best_model in one process to evaluate it")
         device, plan = self.accelerator.device, Plan(draws=draws, frame_draws=frame_draws, seed=seed)
         read = predict_split(self.raw_model, self.val, device=device)
         own = contender(self.config.model.fusion_type, self.raw_model, self.val, read, self.train.labels)
@@ -246,5 +242,6 @@ class Trainer:
 
     def _save(self) -> None:
         self.standing.log_bytes = self.log.sync()
-        if self.accelerator.is_main_process:
-            state.save_standing(self.folder / "resume", self.standing, self.raw_model, self.optimizer, self.config)
+        writes, folder = self.accelerator.is_main_process, self.folder / "resume"
+        if writes or self.sharded:
+            state.save_standing(folder, self.standing, self.raw_model, self.optimizer, self.config, writes=writes)
