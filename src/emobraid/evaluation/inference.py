@@ -6,7 +6,7 @@ import torch
 from emobraid.data.prepared import PreparedSplit
 from emobraid.evaluation.predictions import Predictions
 from emobraid.model import MultimodalEmotionModel
-from emobraid.stream import keep_only, subsets
+from emobraid.stream import subsets
 
 
 @torch.no_grad()
@@ -19,7 +19,7 @@ def predict_split(
     whole_only: bool = False,
 ) -> Predictions:
     """Logits of every utterance for every modality subset (or only for all modalities), in the split's own order."""
-    names = model.config.modalities
+    names, full = model.config.modalities, "+".join(model.config.modalities)
     wanted = [tuple(names)] if whole_only else subsets(names)
     read: dict[str, list[np.ndarray]] = {"+".join(s): [] for s in wanted}
     affect: dict[str, list[np.ndarray]] = {s: [] for s in read if model.config.affect}
@@ -27,15 +27,16 @@ def predict_split(
     nothing: np.ndarray | None = None
     model.eval()
     for batch in split.batches(batch_size):
-        streams = model.encode(batch.to(device).streams)
-        for kept in wanted:
-            subset, said = "+".join(kept), model.fuse(keep_only(streams, kept))
+        none = [()] if nothing is None and not whole_only else []  # which is read alike of every utterance
+        for subset, said in model.fuse_subsets(batch.to(device).streams, [*wanted, *none]).items():
+            if not subset:
+                nothing = said.logits[0].float().cpu().numpy()
+                continue
             read[subset].append(said.logits.float().cpu().numpy())
+            if subset == full:
+                features.append(said.features.float().cpu().numpy())
             if said.affect is not None:
                 affect[subset].append(said.affect.cpu().numpy())
-        features.append(said.features.float().cpu().numpy())  # all modalities come last
-        if nothing is None and not whole_only:  # which is the same for every utterance
-            nothing = model.fuse(keep_only(streams, ())).logits[0].float().cpu().numpy()
     there = [[len(t) > 0 for t in split.tensors[m]] for m in names]
     return Predictions(
         ids=tuple(s.id for s in split.samples),
