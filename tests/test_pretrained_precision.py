@@ -151,6 +151,16 @@ def test_voice_convolutions_in_bfloat16_are_nearly_the_same(hub):
     assert 1e-5 < relative(convolved(model, wave).float(), expected) < 0.02
 
 
+def test_a_voice_model_that_masks_nothing_is_read_in_8_bits_too(hub):
+    def states(drop):
+        encoder = encoder_of(hub["wav2vec2-group"], "audio", precision="int8")
+        if drop:  # then the first of its weights is that of a convolution, in another type than the layers
+            del encoder.tower.network().masked_spec_embed
+        return encoder.stem([encoder.prepare(raws("audio")[0])])[0]
+
+    assert states(drop=True).equal(states(drop=False))
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_attention_over_faces_is_the_librarys(kind):
     query, key, value = (torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(i)).to(kind) for i in range(3))

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emobraid.encoders.adapters import Tuning
+from emobraid.encoders.adapters import Tuning, layers_of
 from emobraid.encoders.pretrained import Precision, PretrainedEncoder, buckets, preprocessing, watched, width
 from emobraid.layers import WindowPool
 from emobraid.stream import Stream, pad
@@ -120,7 +120,7 @@ class PretrainedAudio(PretrainedEncoder):
 
     def _states(self, model: nn.Module, waves: list[Tensor], device: torch.device) -> list[Tensor]:
         """Every wave's (T', L, D), averaged over `pool` frames."""
-        kind = width(model)
+        kind = width(layers_of(model))  # the convolutions below may be in bfloat16
         if self.whisper:
             frames = [mel_frames(self.extractor, wave, self.rate) for wave in waves]
         else:

@@ -52,10 +52,8 @@ class Int8Linear(nn.Module):
         rows = x.reshape(-1, self.in_features)
         out = rows.new_empty(len(rows), self.out_features)
         most = min(ROWS, len(rows))
-        numbers, whole = (
-            rows.new_empty(most, self.in_features),
-            rows.new_empty(most, self.in_features, dtype=torch.int8),
-        )
+        numbers = rows.new_empty(most, self.in_features)
+        whole = torch.empty_like(numbers, dtype=torch.int8)
         product = rows.new_empty(most, self.out_features, dtype=torch.int32)
         for part, place in zip(rows.split(ROWS), out.split(ROWS), strict=True):
             n = len(part)
@@ -99,13 +97,13 @@ def quantise(model: Any, kind: Kind, *, half: bool) -> Any:
         spared = feed_forward_ends(layer, model.config) if half and kind == "text" else []
         for name, linear in list(layer.named_modules()):
             # attention that takes the weights themselves, as WavLM's does, cannot be served
-            if isinstance(linear, nn.Linear) and not _reads_weights(layer, name):
-                parent, _, own = name.rpartition(".")
-                if name in spared:
-                    made: nn.Module = RoundedLinear(linear, rounded)
-                else:
-                    made = Int8Linear(linear, exact=1 if kind == "video" else 0, kind=rounded)
-                setattr(layer.get_submodule(parent), own, made)
+            if not isinstance(linear, nn.Linear) or _reads_weights(layer, name):
+                continue
+            made: nn.Module = RoundedLinear(linear, rounded)
+            if name not in spared:
+                made = Int8Linear(linear, exact=1 if kind == "video" else 0, kind=rounded)
+            parent, _, own = name.rpartition(".")
+            setattr(layer.get_submodule(parent), own, made)
     if half and hasattr(model, "feature_extractor"):
         model.feature_extractor.bfloat16()
     return model

@@ -32,6 +32,7 @@ def resolve(precision: Precision, device: torch.device) -> str:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether it does so natively."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
