@@ -129,6 +129,9 @@ def test_the_first_positions_go_through_the_map_as_it_was():
     torch.testing.assert_close(mixed[:, :2], plain[:, :2])
     assert mixed[:, 2:].equal(eight[:, 2:])
     assert not eight[:, :2].allclose(plain[:, :2], rtol=1e-4, atol=1e-4)
+    rows = x.flatten(0, 1)  # which tell no positions apart
+    with torch.no_grad():
+        assert Int8Linear(linear, exact=2)(rows).equal(Int8Linear(linear)(rows))
 
 
 def test_a_class_token_that_is_kept_exact_loses_less(hub, monkeypatch):

@@ -20,7 +20,7 @@ from emobraid.encoders.adapters import feed_forward_ends, layers_of
 from emobraid.encoders.hub import Kind
 
 ROWS = 600  # that go through at once: what lies between the steps stays small, the weights are seldom read again
-NARROWEST = 1e-6  # a step, beside the number in the middle: float32 tells no finer ones apart
+NARROWEST = 1e-6  # a step, beside the lowest number: float32 tells no finer ones apart
 
 
 class Int8Linear(nn.Module):
@@ -47,8 +47,9 @@ class Int8Linear(nn.Module):
         self.plain = RoundedLinear(linear, kind) if exact else None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.plain is not None and x.shape[1] <= self.exact:
-            return self.plain(x)
+        plain = self.plain if x.dim() == 3 else None
+        if plain is not None and x.shape[1] <= self.exact:
+            return plain(x)
         rows = x.reshape(-1, self.in_features)
         out = rows.new_empty(len(rows), self.out_features)
         most = min(ROWS, len(rows))
@@ -59,8 +60,8 @@ class Int8Linear(nn.Module):
             n = len(part)
             self._rows(part, place, numbers[:n], whole[:n], product[:n])
         out = out.view(*x.shape[:-1], self.out_features)
-        if self.plain is not None:
-            out[:, : self.exact] = self.plain(x[:, : self.exact])
+        if plain is not None:
+            out[:, : self.exact] = plain(x[:, : self.exact])
         return out
 
     def _rows(self, x: Tensor, out: Tensor, numbers: Tensor, whole: Tensor, product: Tensor) -> None:

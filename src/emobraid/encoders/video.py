@@ -54,7 +54,7 @@ class PretrainedVideo(PretrainedEncoder):
         return torch.zeros(0, self.crop, self.crop, 3, dtype=torch.uint8)
 
     def stem_identity(self, device: torch.device | str = "cpu") -> str:
-        return f"faces:1:{self.tower.identity(device)}:{self.mean}:{self.std}" if self.has_stem else ""
+        return f"faces:2:{self.tower.identity(device)}:{self.mean}:{self.std}" if self.has_stem else ""
 
     @torch.no_grad()
     def stem(self, prepared: Sequence[Tensor], device: torch.device | str = "cpu") -> list[Tensor]:
