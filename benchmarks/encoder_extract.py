@@ -21,6 +21,7 @@ from emobraid.data.corpus import Sample
 from emobraid.data.preparer import Preparer
 from emobraid.data.sample import make_sample_corpus
 from emobraid.data.shelf import Shelf
+from emobraid.encoders.pretrained import Precision, resolve
 from emobraid.encoders.reports import quiet
 from emobraid.media import MediaReader
 
@@ -83,9 +84,11 @@ def one_by_one(folders: Mapping[str, Path], files: Sequence[Sample], frames: int
     return work
 
 
-def through_cache(folders: Mapping[str, Path], files: Sequence[Sample], frames: int, cache: Path) -> Callable[[], None]:
+def through_cache(
+    folders: Mapping[str, Path], files: Sequence[Sample], frames: int, cache: Path, precision: Precision
+) -> Callable[[], None]:
     config = ModelConfig(
-        modalities=("audio", "video"),
+        modalities=("audio", "video"), encoder_precision=precision,
         audio_encoder="pretrained", audio_model_name=str(folders["audio"]),
         video_encoder="pretrained", video_model_name=str(folders["video"]), video_max_frames=frames,
     )  # fmt: skip
@@ -110,14 +113,14 @@ def run(folders: Mapping[str, Path], args: Namespace) -> dict[str, Any]:
             make_sample_corpus(media, clips=max(14, count))
         files = samples(media, count)
         plain = timed(one_by_one(folders, files, frames))
-        ours_work = through_cache(folders, files, frames, Path(scratch, "cache"))
+        ours_work = through_cache(folders, files, frames, Path(scratch, "cache"), args.precision)
         first, second = timed(ours_work), timed(ours_work)
     sound = sum(f.cells["audio"] is not None for f in files)
-    print(
-        f"{len(files)} files ({sound} sounds, {len(files) - sound} clips of at most {frames} faces), {WORKERS} decoders"
-    )
+    taken = resolve(args.precision, torch.device("cpu"))
+    what = f"{sound} sounds, {len(files) - sound} clips of at most {frames} faces"
+    print(f"{len(files)} files ({what}), {WORKERS} decoders, {torch.get_num_threads()} threads, {taken}")
     rows = {"one by one": plain, "ours, first time": first, "ours, from the cache": second}
     for name, row in rows.items():
         ratio = f"{plain['wall'] / row['wall']:7.2f} {plain['cpu'] / row['cpu']:7.2f}"
         print(f"  {name:22s} wall {row['wall']:8.1f} s  CPU {row['cpu']:8.1f} s   times as fast {ratio}")
-    return {"files": len(files), "sounds": sound, "frames": frames, **rows}
+    return {"files": len(files), "sounds": sound, "frames": frames, "precision": taken, **rows}

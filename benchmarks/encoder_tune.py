@@ -88,7 +88,8 @@ def run(folders: Mapping[str, Path], args: Namespace) -> list[dict[str, Any]]:
     rows = []
     print(f"one training step, batch {BATCH}: {LENGTHS['text']} tokens, 3 s, {LENGTHS['video']} frames")
     print(f"  {'':14s} {'trained':>9s} {'checkpoint':>12s} {'of full':>8s} {'CPU s':>7s} {'peak':>9s}  read back")
-    for modality in ("video",) if args.quick else get_args(Modality):
+    modalities: list[Modality] = ["video"] if args.quick else [m for m in get_args(Modality) if m in folders]
+    for modality in modalities:
         own = []
         for method in methods[:1] if args.quick else methods:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:

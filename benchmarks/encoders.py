@@ -15,7 +15,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -23,6 +23,7 @@ import encoder_epoch
 import encoder_extract
 import encoder_one
 import encoder_tune
+from emobraid.encoders.pretrained import Precision
 from full_size import full_size
 
 PARTS: dict[str, Callable[..., Any]] = {
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--media", type=Path, help="`extract`: a folder of clips instead of the sample corpus")
     parser.add_argument("--files", type=int, default=200, help="`extract`: how many")
     parser.add_argument("--frames", type=int, default=30, help="`extract`: faces read from a video, at most")
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto", help="`extract`: of our encoders")
     args = parser.parse_args()
     torch.set_num_threads(args.threads or (2 if args.part == "epoch" else 1))
     logging.getLogger("transformers").setLevel(logging.ERROR)

@@ -75,8 +75,8 @@ class ModelConfig:
     prompt_length: int = Field(default=16, ge=1)
     """Learned positions before the input of every layer."""
     encoder_precision: Precision = "auto"
-    """Arithmetic of frozen encoders. auto: bfloat16 where the processor has it, else float32; int8 is the quickest on
-    CPUs without bfloat16 and the least exact."""
+    """Arithmetic of frozen encoders. auto: bfloat16 where the processor has it, else float32; int8, with
+    bfloat16 beside it where the processor has it, is the quickest on CPUs and the least exact."""
 
     fusion_type: FusionType = "hierarchical"
     """How the modalities are braided together."""

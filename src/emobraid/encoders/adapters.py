@@ -95,21 +95,26 @@ class Bottleneck(nn.Module):
         return out + added
 
 
-def add_bottleneck(layer: nn.Module, config: Any, size: int) -> None:
-    """Behind the map that ends a layer's feed-forward block, known by its shape."""
+def feed_forward_ends(layer: nn.Module, config: Any) -> list[str]:
+    """Names of the maps that end a layer's feed-forward blocks, known by their shape."""
     inner = next(
         (v for n in ("intermediate_size", "encoder_ffn_dim", "hidden_dim") if (v := getattr(config, n, None))), 0
     )
-    ends = [
-        (name, m)
+    return [
+        name
         for name, m in layer.named_modules()
         if isinstance(m, nn.Linear) and m.in_features == inner and m.out_features == config.hidden_size
     ]
+
+
+def add_bottleneck(layer: nn.Module, config: Any, size: int) -> None:
+    """Behind the map that ends a layer's feed-forward block."""
+    ends = feed_forward_ends(layer, config)
     if not ends:
         raise ValueError(f"adapters do not know the feed-forward block of {type(layer).__name__}; use lora")
-    name, linear = ends[-1]
-    parent, _, own = name.rpartition(".")
-    setattr(layer.get_submodule(parent), own, Bottleneck(linear, size))
+    parent, _, own = ends[-1].rpartition(".")
+    where: Any = layer.get_submodule(parent)
+    setattr(where, own, Bottleneck(getattr(where, own), size))
 
 
 def add_lora(model: Any, rank: int) -> None:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emobraid.encoders.adapters import Tuning
+from emobraid.encoders.adapters import Tuning, layers_of
 from emobraid.encoders.pretrained import Precision, PretrainedEncoder, buckets, preprocessing, watched, width
 from emobraid.layers import WindowPool
 from emobraid.stream import Stream, pad
@@ -85,7 +85,7 @@ class PretrainedAudio(PretrainedEncoder):
     def stem_identity(self, device: torch.device | str = "cpu") -> str:
         if not self.frozen:  # the convolutions alone, as they were pretrained, in float32
             return f"convolutions:2:{self.tower.base}" if self.has_stem else ""
-        return f"voice:1:{self.tower.identity(device)}:{self.pool}:{WINDOW_SECONDS}"
+        return f"voice:2:{self.tower.identity(device)}:{self.pool}:{WINDOW_SECONDS}"
 
     @torch.no_grad()
     def stem(self, prepared: Sequence[Tensor], device: torch.device | str = "cpu") -> list[Tensor]:
@@ -120,11 +120,11 @@ class PretrainedAudio(PretrainedEncoder):
 
     def _states(self, model: nn.Module, waves: list[Tensor], device: torch.device) -> list[Tensor]:
         """Every wave's (T', L, D), averaged over `pool` frames."""
-        kind = width(model)
+        kind = width(layers_of(model))  # the convolutions below may be in bfloat16
         if self.whisper:
             frames = [mel_frames(self.extractor, wave, self.rate) for wave in waves]
         else:
-            frames = [convolved(model, wave.to(device, kind)) for wave in waves]
+            frames = [convolved(model, wave.to(device)) for wave in waves]
         made: list[Tensor] = [torch.empty(0)] * len(waves)
         lengths = [self._positions(wave) for wave in waves] if self.whisper else [len(f) for f in frames]
         for bucket in buckets(lengths, BUDGET.get(device.type, BUDGET["cuda"])):
@@ -187,23 +187,26 @@ class PretrainedAudio(PretrainedEncoder):
 
 
 def convolved(model: Any, wave: Tensor) -> Tensor:
-    """(N,) -> (T, conv width): the convolutions on one recording, unpadded."""
-    if wave.device.type == "cpu" and wave.dtype == torch.float32:
+    """(N,) float32 -> (T, conv width): the convolutions on one recording, unpadded."""
+    if wave.device.type == "cpu":
         return convolved_in_rows(model.feature_extractor, wave)
-    frames: Tensor = model.feature_extractor(wave[None])[0].T
+    frames: Tensor = model.feature_extractor(wave.to(width(model.feature_extractor))[None])[0].T
     return frames
 
 
 @torch.no_grad()
 def convolved_in_rows(extractor: Any, wave: Tensor) -> Tensor:
-    """The same with time along rows, where a convolution over neighbours is a product of matrices without a copy."""
-    hidden = wave[:, None]  # (T, C)
+    """The same with time along rows, where a convolution over neighbours is a product of matrices without a copy.
+
+    The first convolution, which is cheap and meets samples as they are, is worked out in float32 whatever the weights.
+    """
+    hidden, kind = wave[:, None], width(extractor)  # (T, C)
     for layer in extractor.conv_layers:
         conv, norm = layer.conv, getattr(layer, "layer_norm", None)
-        weight, bias, stride = conv.weight, conv.bias, conv.stride[0]
+        weight, bias, stride = conv.weight.to(hidden.dtype), conv.bias, conv.stride[0]
         if isinstance(norm, nn.GroupNorm):
             weight, bias = normalised_over_time(weight, norm, hidden, stride)
-        hidden = strided_product(hidden, weight, bias, stride)
+        hidden = strided_product(hidden, weight, bias, stride).to(kind)
         if isinstance(norm, nn.LayerNorm):
             hidden = norm(hidden)
         hidden = layer.activation(hidden)
@@ -213,7 +216,7 @@ def convolved_in_rows(extractor: Any, wave: Tensor) -> Tensor:
 def strided_product(rows: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     """A convolution (O, C, K) over rows (T, C) -> (T', O). Taps within one stride lie side by side in memory."""
     (width, taps), steps = weight.shape[1:], (len(rows) - weight.shape[2]) // stride + 1
-    out = rows.new_zeros(steps, len(weight)) if bias is None else bias.repeat(steps, 1)
+    out = rows.new_zeros(steps, len(weight)) if bias is None else bias.to(rows.dtype).repeat(steps, 1)
     for tap in range(0, taps, stride):
         side = min(stride, taps - tap) * width
         seen = rows.as_strided((steps, side), (stride * width, 1), rows.storage_offset() + tap * width)

@@ -28,11 +28,24 @@ def resolve(precision: Precision, device: torch.device) -> str:
     """What `auto` means here: bfloat16 where the processor multiplies it natively, float32 elsewhere."""
     if precision != "auto":
         return precision
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the processor does so natively; where it does not, float32 is quicker."""
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return torch.cuda.is_bf16_supported()
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-    return "bfloat16" if native else "float32"
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def arithmetic(precision: Precision, device: torch.device) -> str:
+    """What a frozen output depends on besides weights; what 8 bits leave is worked out in bfloat16 where that is
+    quick."""
+    taken = resolve(precision, device)
+    if taken != "int8":
+        return taken
+    return "int8:2+bfloat16" if multiplies_bfloat16(device) else "int8:2"
 
 
 def load(folder: Path) -> Any:
@@ -112,7 +125,7 @@ class Tower(nn.Module):
         device = torch.device(device)
         if not self._frozen:
             frozen = remember_distances(load(self.folder).requires_grad_(False))
-            self._frozen.append(lowered(frozen, resolve(self.precision, device)))
+            self._frozen.append(lowered(frozen, self.kind, self.precision, device))
         return self._frozen[0].to(device)
 
     def frozen_parameters(self) -> int:
@@ -142,7 +155,7 @@ class Tower(nn.Module):
 
     def identity(self, device: torch.device | str) -> str:
         """What a frozen output depends on: weights and arithmetic."""
-        return f"{self.base}:{resolve(self.precision, torch.device(device))}"
+        return f"{self.base}:{arithmetic(self.precision, torch.device(device))}"
 
 
 class PretrainedEncoder(Encoder):
@@ -166,13 +179,14 @@ def count_parameters(folder: Path) -> int:
     return total
 
 
-def lowered(model: nn.Module, precision: str) -> nn.Module:
-    if precision == "bfloat16":
+def lowered(model: Any, kind: Kind, precision: Precision, device: torch.device) -> Any:
+    taken = resolve(precision, device)
+    if taken == "bfloat16":
         return model.bfloat16()
-    if precision == "int8":
+    if taken == "int8":
         from emobraid.encoders.int8 import quantise
 
-        return quantise(model)
+        return quantise(model, kind, half=multiplies_bfloat16(device))
     return model
 
 

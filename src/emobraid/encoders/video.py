@@ -17,7 +17,7 @@ from emobraid.encoders.pretrained import Precision, PretrainedEncoder, Tower, pr
 from emobraid.layers import BiLSTM
 from emobraid.stream import Stream
 
-FRAMES = {"cpu": 8, "cuda": 256}  # that go through at once; on a CPU few, so that what lies between stays small
+FRAMES = {"cpu": 6, "cuda": 256}  # that go through at once; on a CPU few, so that what lies between stays small
 
 
 class PretrainedVideo(PretrainedEncoder):
@@ -54,7 +54,7 @@ class PretrainedVideo(PretrainedEncoder):
         return torch.zeros(0, self.crop, self.crop, 3, dtype=torch.uint8)
 
     def stem_identity(self, device: torch.device | str = "cpu") -> str:
-        return f"faces:1:{self.tower.identity(device)}:{self.mean}:{self.std}" if self.has_stem else ""
+        return f"faces:2:{self.tower.identity(device)}:{self.mean}:{self.std}" if self.has_stem else ""
 
     @torch.no_grad()
     def stem(self, prepared: Sequence[Tensor], device: torch.device | str = "cpu") -> list[Tensor]:
@@ -91,18 +91,32 @@ def class_tokens(model: Any, pixels: Tensor) -> Tensor:
     tokens = model.embeddings(pixels)
     *layers, last = model.layers
     for layer in layers:
-        tokens = layer(tokens)
-    read, own = last.layernorm_before(tokens), tokens[:, :1]
-    maps = last.attention
-    query, key, value = (
-        projected.unflatten(-1, (maps.num_attention_heads, -1)).transpose(1, 2)
-        for projected in (maps.q_proj(read[:, :1]), maps.k_proj(read), maps.v_proj(read))
-    )
-    mixed = F.scaled_dot_product_attention(query, key, value, scale=maps.scaling)
-    own = own + maps.o_proj(mixed.transpose(1, 2).flatten(2))
-    own = own + last.mlp(last.layernorm_after(own))
-    normed: Tensor = model.layernorm(own)
+        tokens = transformed(layer, tokens, asking=tokens.shape[1])
+    normed: Tensor = model.layernorm(transformed(last, tokens, asking=1))
     return normed[:, 0]
+
+
+def transformed(layer: Any, tokens: Tensor, *, asking: int) -> Tensor:
+    """A layer of ViT for the first `asking` tokens, all of which are heard: (N, T, D) -> (N, asking, D)."""
+    read, own = layer.layernorm_before(tokens), tokens[:, :asking]
+    maps = layer.attention
+    kind = getattr(maps.q_proj, "kind", tokens.dtype)  # maps in 8 bits say how what lies between them is multiplied
+    query, key, value = (
+        projected.to(kind).unflatten(-1, (maps.num_attention_heads, -1)).transpose(1, 2)
+        for projected in (maps.q_proj(read[:, :asking]), maps.k_proj(read), maps.v_proj(read))
+    )
+    mixed = attended(query, key, value, maps.scaling).transpose(1, 2).flatten(2)
+    own = own + maps.o_proj(mixed.to(tokens.dtype))
+    whole: Tensor = own + layer.mlp(layer.layernorm_after(own))
+    return whole
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attention over short sequences (N, H, T, E) without a mask."""
+    if query.dtype != torch.bfloat16 or query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, scale=scale)
+    # two products take two thirds of that call's time here
+    return (query @ key.mT).mul_(scale).softmax(dim=-1) @ value
 
 
 def normalisation(tower: Tower) -> tuple[tuple[float, ...], tuple[float, ...]]:
