@@ -53,12 +53,14 @@ def split(cache: TensorCache, places: range) -> PreparedSplit:
     return PreparedSplit(tuple(made), found, torch.eye(7)[[i % 7 for i in places]])
 
 
-def train(folders: Mapping[str, Path], size: tuple[int, int], cache: TensorCache, clips: int, epochs: int) -> Clock:
+def train(
+    folders: Mapping[str, Path], size: tuple[int, int], cache: TensorCache, clips: int, epochs: int, mixed: Any
+) -> Clock:
     pretrained: dict[str, Any] = {f"{m}_encoder": "pretrained" for m in SHAPES}
     pretrained |= {f"{m}_model_name": str(folders[m]) for m in SHAPES}
     config = Config(
         model=ModelConfig(**pretrained, fusion_type="mult", fusion_hidden_size=size[0], fusion_depth=size[1]),
-        training=TrainingConfig(num_epochs=epochs, device="cpu"),
+        training=TrainingConfig(num_epochs=epochs, device="cpu", mixed_precision=mixed),
     )
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +84,7 @@ def run(folders: Mapping[str, Path], args: Namespace) -> list[dict[str, Any]]:
             fill(cache, clips + HELD_OUT)
         for width, depth in SIZES:
             with TensorCache(Path(folder)) as cache:
-                clock = train(folders, (width, depth), cache, clips, epochs)
+                clock = train(folders, (width, depth), cache, clips, epochs, args.mixed_precision)
             wall, cpu = ([b - a for a, b in itertools.pairwise(at)] for at in (clock.wall, clock.cpu))
             print(
                 f"  width {width}, depth {depth}: wall {min(wall):6.2f} s (median {median(wall):.2f}), "

@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small inputs, one round")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; default: 1, for epoch 2")
     parser.add_argument("--rounds", type=int, default=5, help="of `one`: how often each contestant runs; of `epoch`")
+    parser.add_argument("--mixed_precision", choices=("no", "bf16"), default="no", help="of `epoch`")
     parser.add_argument("--media", type=Path, help="`extract`: a folder of clips instead of the sample corpus")
     parser.add_argument("--files", type=int, default=200, help="`extract`: how many")
     parser.add_argument("--frames", type=int, default=30, help="`extract`: faces read from a video, at most")
