@@ -52,6 +52,15 @@ def test_a_weak_reading_is_not_called_by_its_label():
     assert "closest: sad" in drawn
 
 
+def test_a_held_label_that_fell_behind_is_not_what_stands_out_of_an_unsure_reading():
+    lagging = Smoothed(emotion="angry", probabilities={"angry": 0.35, "sad": 0.41, "happy": 0.24})
+    drawn = dashboard(shown(fused=lagging), LabelSpace(("angry", "sad", "happy")), ("text",), ())
+    assert "closest: sad" in drawn
+    assert "<dt>Confidence</dt><dd>41 %</dd>" in drawn
+    assert '<li class="eb-held"><span class="eb-name">sad</span>' in drawn
+    assert drawn.count("eb-held") == 1
+
+
 def test_uncertainty_is_shown_beside_confidence():
     even = Smoothed(emotion="happy", probabilities={"happy": 0.5, "sad": 0.5, "angry": 0.0})  # ln 2 / ln 3 = 63 %
     assert "<dt>Uncertainty</dt><dd>63 %</dd>" in dashboard(shown(fused=even), LabelSpace(NAMES), ("text",), ())

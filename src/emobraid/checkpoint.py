@@ -19,6 +19,7 @@ from torch import Tensor
 
 from emobraid import config as configuration
 from emobraid.config import Config
+from emobraid.data.origin import is_synthetic
 from emobraid.model import MultimodalEmotionModel
 
 FORMAT = 1
@@ -125,9 +126,15 @@ def like(value: Tensor, own: Tensor) -> Tensor:
 
 
 def model_files(
-    model: MultimodalEmotionModel, config: Config, *, calibration: Mapping[str, float], card: str
+    model: MultimodalEmotionModel,
+    config: Config,
+    *,
+    calibration: Mapping[str, float],
+    card: str,
+    synthetic: bool = False,
 ) -> dict[str, bytes]:
-    """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card."""
+    """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card; and whether it
+    learned from synthetic people."""
     weights = {k: whole(v) for k, v in model.own_state().items()}
     bases, exclusive = model.bases(), config.model.label_kind == "exclusive"
     return {
@@ -136,6 +143,7 @@ def model_files(
         "labels.json": json.dumps({"labels": list(config.model.labels), "exclusive": exclusive}, indent=1).encode(),
         "calibration.json": json.dumps({"temperatures": dict(calibration)}, indent=1).encode(),
         "README.md": card.encode(),
+        "origin.json": json.dumps({"synthetic": synthetic}, indent=1).encode(),
         **({"bases.json": json.dumps(bases, indent=1).encode()} if bases else {}),
     }
 
@@ -153,6 +161,7 @@ class Trained(NamedTuple):
     config: Config
     temperatures: dict[str, float]  # by modality subset
     thresholds: dict[str, dict[str, float]]  # by modality subset and class; empty for exclusive classes
+    synthetic: bool  # whether it learned from synthetic people
 
 
 def load_trained(path: Path) -> Trained:
@@ -168,7 +177,9 @@ def load_trained(path: Path) -> Trained:
     fitted: dict[str, Any] = json.loads(files["calibration.json"])
     temperatures = {subset: float(t) for subset, t in fitted["temperatures"].items()}
     cuts = {subset: {c: float(t) for c, t in by.items()} for subset, by in fitted.get("thresholds", {}).items()}
-    return Trained(model.eval(), config, temperatures, cuts)
+    origin = json.loads(files.get("origin.json", b"{}"))  # which models of before do not have
+    synthetic = origin.get("synthetic", is_synthetic(config.data.data_root))
+    return Trained(model.eval(), config, temperatures, cuts, synthetic)
 
 
 def load_config(folder: Path, files: Mapping[str, bytes]) -> Config:

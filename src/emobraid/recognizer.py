@@ -62,11 +62,13 @@ class Recognizer:
         config: Config,
         temperatures: Mapping[str, float],
         thresholds: Mapping[str, Mapping[str, float]] | None = None,
+        synthetic: bool = False,
         *,
         workers: int = 1,
     ) -> None:
         self.model, self.config, self.temperatures = model.eval(), config, dict(temperatures)
         self.thresholds = dict(thresholds or {})
+        self.synthetic = synthetic  # it learned from people that nobody recorded
         self.labels = LabelSpace(config.model.labels, config.model.label_kind)
         self.reader = MediaReader(workers=workers)
         self.preparer = Preparer(

@@ -43,13 +43,12 @@ def headline(shown: Shown) -> str:
     name = escape(fused.emotion)
     label, kind = (name, tint(fused.emotion)) if fused.sure else ("not sure", "e-other")
     from_what = {"live": "", "paused": " · paused"}.get(shown.source, f" · from {escape(shown.source)}")
-    nearest = max(fused.probabilities, key=lambda label: fused.probabilities[label])  # a held label may lag behind
-    beside = "fairly sure" if fused.sure else f"closest: {escape(nearest)}"
+    beside = "fairly sure" if fused.sure else f"closest: {escape(fused.nearest)}"
     return _headline(label, kind, f"{beside}{from_what}", fused)
 
 
 def _headline(label: str, kind: str, beside: str, fused: Smoothed | None = None) -> str:
-    confidence, uncertainty = (fused.confidence, fused.uncertainty) if fused else (0.0, 0.0)
+    confidence, uncertainty = (fused.probabilities[fused.nearest], fused.uncertainty) if fused else (0.0, 0.0)
     figures = "".join(
         f'<div class="eb-figure"><dt>{title}</dt><dd>{percent(value) if fused else "–"}</dd>'
         f'<dd class="eb-track" aria-hidden="true"><span style="--p:{value:.3f}"></span></dd></div>'
@@ -67,7 +66,7 @@ def bars(fused: Smoothed | None, labels: LabelSpace) -> str:
     rows = []
     for name in labels.names:
         p = fused.probabilities.get(name, 0.0) if fused else 0.0
-        held = ' class="eb-held"' if fused and fused.emotion == name else ""
+        held = ' class="eb-held"' if fused and fused.nearest == name else ""
         rows.append(
             f'<li{held}><span class="eb-name">{escape(name)}</span>'
             f'<span class="eb-track {tint(name)}" aria-hidden="true"><span style="--p:{p:.3f}"></span></span>'

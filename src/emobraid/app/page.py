@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from emobraid.app.spool import spool
@@ -37,19 +36,13 @@ def build(
 
     `recognizer` may be a function, for a model that is still being loaded: its ValueError is shown until it is there.
     `responder` answers (the built-in one unless given), `listener` writes down speech (nobody unless given).
-    `synthetic` says that the model learned from invented people; by default that is looked up in the corpus it was
-    trained on.
+    `synthetic` says that the model learned from invented people; by default the model itself tells.
     """
     actions = Actions(recognizer if callable(recognizer) else lambda: recognizer, responder, listener)
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=DELETE, fill_width=True) as page:
         _Layout(page, actions, title, synthetic, writer=getattr(responder, "url", "")).connect()
     page.queue(max_size=32, default_concurrency_limit=2, api_open=False)
     return page
-
-
-def learned_from_synthetic(recognizer: Recognizer) -> bool:
-    """Whether the corpus that a model was trained on is the sample corpus, as far as it is still there to be seen."""
-    return (Path(recognizer.config.data.data_root) / "sample_corpus.json").is_file()
 
 
 class _Layout:
@@ -132,7 +125,7 @@ class _Layout:
                 if time.monotonic() > until:
                     return
                 time.sleep(0.5)
-        synthetic = learned_from_synthetic(visit.recognizer) if self.synthetic is None else self.synthetic
+        synthetic = visit.recognizer.synthetic if self.synthetic is None else self.synthetic
         yield furniture.masthead(self.title, synthetic), *self.actions.everything(visit), furniture.alert()
 
     def _visit(self, request: gr.Request) -> Visit:

@@ -25,6 +25,11 @@ class Smoothed:
         return entropy(self.probabilities)
 
     @property
+    def nearest(self) -> str:
+        """The label that is held, or where it is not sure whatever is ahead now: a held label may lag behind."""
+        return self.emotion if self.sure else max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
     def sure(self) -> bool:
         return is_sure(self.confidence, self.uncertainty)
 

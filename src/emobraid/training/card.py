@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from emobraid.config import Config
+from emobraid.data.origin import is_synthetic
 from emobraid.encoders import hub
 from emobraid.model import MultimodalEmotionModel
 from emobraid.training.state import Standing
@@ -15,6 +16,11 @@ In the European Union, inferring emotions from biometric data at work or in educ
 (AI Act, Regulation (EU) 2024/1689, Art. 5(1)(f)), and elsewhere people exposed to it must be told (Art. 50(3)).
 Ask those whose face or voice it reads for their consent."""
 
+SYNTHETIC = """\
+- **Synthetic people**: drawn faces, computed voices, sentences from templates. What it says of a real person means
+  nothing
+"""
+
 
 def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing, utterances: int) -> str:
     """Markdown; the scores on a test split are in the report that `emobraid evaluate` writes, not here."""
@@ -25,6 +31,7 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
     chosen = "macro-F1 of probabilities cut at 0.5" if several else "macro-F1"
     fitted = "a temperature and thresholds" if several else "a temperature"
     affect = f"- **Affect**: {', '.join(settings.affect)}, in the units of the data\n" if settings.affect else ""
+    nobody = SYNTHETIC if is_synthetic(config.data.data_root) else ""
     encoders = ", ".join(f"{m} {getattr(settings, f'{m}_encoder')}" for m in settings.modalities)
     return f"""\
 # An emobraid model: {settings.fusion_type} fusion of {", ".join(settings.modalities)}
@@ -33,8 +40,8 @@ def model_card(model: MultimodalEmotionModel, config: Config, standing: Standing
 {affect}- **Encoders**: {encoders}; {parameters:,} parameters
 - **Trained on**: `{config.data.data_root.name}`, {utterances} utterances, seed {config.training.seed}; the data's
   own terms apply to what is done with this model
-- **Chosen by**: validation {chosen}, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number was
-  selected on and is optimistic; `emobraid evaluate` scores the sealed test split
+{nobody}- **Chosen by**: validation {chosen}, {standing.best_score:.3f} at epoch {standing.best_epoch + 1}. This number
+  was selected on and is optimistic; `emobraid evaluate` scores the sealed test split
 {below}- **Calibration**: {fitted} for each subset of modalities, fitted on validation (`calibration.json`)
 
 ## Responsible use

@@ -15,6 +15,7 @@ from emobraid.config import Config, ModelConfig
 from emobraid.data.corpus import Sample
 from emobraid.data.features import ArrayCell
 from emobraid.data.layouts import open_corpus
+from emobraid.data.origin import is_synthetic
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
 from emobraid.evaluation.calibration import fit_temperatures, fit_thresholds
@@ -120,11 +121,11 @@ def _train(
         if not main and sharding == "none":
             return
         card = model_card(model, config, standing, len(splits["train"]))
-        files = checkpoint.model_files(model, config, calibration={}, card=card)
+        files = checkpoint.model_files(model, config, calibration={}, card=card, synthetic=synthetic)
         if main:
             checkpoint.publish(folder / BEST, files)
 
-    main = PartialState().is_main_process
+    main, synthetic = PartialState().is_main_process, is_synthetic(config.data.data_root)
     trainer = Trainer(
         model,
         splits["train"],
