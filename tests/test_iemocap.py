@@ -423,7 +423,7 @@ def config(root, **changed) -> Config:
 
 @pytest.mark.parametrize("fusion", ["adaptive", "mult"])
 def test_a_model_of_words_voice_and_motion_is_trained_and_scored(made, tmp_path, monkeypatch, fusion):
-    monkeypatch.setattr(report, "_draw", lambda *_: None)
+    monkeypatch.setattr(report, "pictures_of", lambda *_: ())
     settings = config(made, modalities=["text", "audio", "motion"], fusion_type=fusion, soft_labels=True)
     told = Onlooker()
     run(settings, tmp_path / "run", reporter=told)

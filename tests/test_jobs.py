@@ -47,7 +47,9 @@ def leave(path, reporter):
     path.touch()
 
 
-def die(reporter):
+def die(reporter, after=None):
+    if after is not None:
+        wait_for(after, reporter)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -56,13 +58,18 @@ def fail(reporter):
 
 
 def linger(path, reporter):
-    """Until it is asked to stop, which leaves a file."""
+    """Until it is asked to stop, which leaves a file; another one tells that it has begun."""
+    begun(path).touch()
     try:
         while True:
             time.sleep(0.01)
     except Interrupted:
         path.touch()
         raise
+
+
+def begun(path):
+    return path.with_suffix(".begun")
 
 
 def tasks(**work):
@@ -125,7 +132,7 @@ def test_a_task_begins_when_those_before_it_are_done_and_a_long_one_before_the_o
 def test_a_process_that_is_killed_is_one_line_and_the_others_are_stopped_politely(tmp_path):
     stopped = tmp_path / "stopped"
     with pytest.raises(TaskDied, match=r"^b: its process was killed by signal 9; if memory was short, --jobs 1 needs"):
-        run(tasks(a=partial(linger, stopped), b=die))
+        run(tasks(a=partial(linger, stopped), b=partial(die, after=begun(stopped))))
     assert stopped.exists()
 
 

@@ -340,7 +340,7 @@ def test_training_tells_of_missing_clips_and_stops_at_a_broken_one(made, tmp_pat
 def test_a_model_with_fewer_classes_is_scored_on_what_it_can_say_and_the_report_tells_the_rest(
     made, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(report, "_draw", lambda *_: None)
+    monkeypatch.setattr(report, "pictures_of", lambda *_: ())
     settings = config(made, labels=["happy", "sad", "angry", "neutral"], skip_unreadable=True)
     run(settings, tmp_path / "run")
     metrics = evaluate(tmp_path / "run" / "best_model", settings.data, tmp_path / "out", Onlooker())
