@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from dialogue_fixtures import reading
 from emobraid.dialogue import BuiltIn, Conversation, History, Llm, Reply
 from emobraid.dialogue.llm import CUT, NOTE
 from emobraid.dialogue.plain_text import plain
-from test_dialogue import reading
 
 KIND = "That sounds heavy. I am glad you wrote it down. What would help most tonight?"
 

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 import page_fixtures
+from dialogue_fixtures import reading
 from emobraid.app.actions import Actions
 from emobraid.dialogue import BuiltIn, Conversation, Llm
 from emobraid.dialogue.llm import CUT
-from test_dialogue import reading
 from tiny_hub import WHAT, talker
 
 pytestmark = pytest.mark.slow
