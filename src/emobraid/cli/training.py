@@ -1,8 +1,8 @@
 """`emobraid train`: one model, or in the modes few_shot, ablation and all a study of many."""
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -97,7 +97,7 @@ def train(args: Train) -> int:
         )
     if os.environ.get("RANK", "0") != "0":  # launched together with the process that speaks
         return 0
-    with suppress(ImportError):  # without matplotlib there are TensorBoard's curves, and the log
+    if find_spec("matplotlib"):  # without it there are TensorBoard's curves, and the log
         print(f"{draw_curves(args.output_dir)}: losses, scores, learning rate and gradients, step by step")
     best = args.output_dir / BEST
     print(

@@ -40,12 +40,11 @@ def by_utterance(
     """Each utterance's Shapley values (N, M), and the class that is said (N,); 0 and -1 where it has no modality."""
     assert predictions.nothing is not None
     shares, said = np.zeros(predictions.present.shape), np.full(len(predictions.ids), -1)
-    usual = temperatures.get(predictions.full, 1.0)
     for pattern in np.unique(predictions.present[predictions.present.any(axis=1)], axis=0):
         rows = np.flatnonzero((predictions.present == pattern).all(axis=1))
         there = tuple(m for m, has in zip(predictions.modalities, pattern, strict=True) if has)
         names = ["+".join(kept) for kept in subsets(there)]
-        chances = {s: predictions.probabilities(s, temperatures.get(s, usual))[rows] for s in names}
+        chances = {s: predictions.probabilities(s, temperatures.get(s, 1.0))[rows] for s in names}
         top = chances["+".join(there)].argmax(axis=1)
         value = {frozenset(s.split("+")): p[np.arange(len(rows)), top] for s, p in chances.items()}
         value[frozenset()] = predictions.chances(predictions.nothing)[top]

@@ -13,9 +13,9 @@ from emobraid.evaluation.metrics import top_label
 from emobraid.evaluation.predictions import Predictions
 
 SUREST = 20  # mistakes that are told one by one, to look at or listen to
-CONVENTIONS = {
-    "errors": "rows whose largest probability is another class than the true one; share: of the rows of the true class",
-}
+CONVENTION = (
+    "rows whose largest probability is another class than the true one; a share is of the rows of the true class"
+)
 
 
 def errors(predictions: Predictions, temperature: float) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def errors(predictions: Predictions, temperature: float) -> dict[str, Any]:
         ],
         "present": _shares(there, wrong),
         "groups": _shares(groups, wrong),
+        "convention": CONVENTION,
     }
 
 

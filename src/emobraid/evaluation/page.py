@@ -53,6 +53,8 @@ def _told(metrics: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     lines = [f"{name.replace('_', ' ')}: {texts[name]}" for name in dict.fromkeys(names) if name in texts]
     honest = metrics["calibration"]
     lines += [f"ECE: {honest['ece']}", f"ECE of a class, after calibration: {honest['classwise_ece']}"]
+    if (wrong := metrics.get("errors")) and wrong["pairs"]:
+        lines.append(f"mistakes: {wrong['convention']}")
     if moved := metrics.get("contributions"):
         shares = ", ".join(f"{m} {share:+.2f}" for m, share in moved["all"].items())
         lines.append(f"contributions: {shares}; {moved['convention']}")

@@ -15,9 +15,9 @@ from emobraid.data.csv import BadRow
 from emobraid.data.emo_evaluation import Evaluated, Said, read_evaluation, read_transcription
 from emobraid.data.iemocap_folds import DEFAULT_FOLD, SESSIONS, Dialogue, Folds, home, listed
 from emobraid.data.labels import LABEL_SETS, TAXONOMIES, mapping
+from emobraid.data.origin import EXPECTED_FILE
 from emobraid.emotions import LabelSpace
 
-EXPECTED_FILE = "expected.json"  # in a made-up release: its own numbers
 NAMES = tuple(TAXONOMIES["iemocap"].labels)
 SETS = {"4-way": "iemocap_4", "5-way": "iemocap_5", "6-way": "iemocap_6", "common seven": "common"}
 AGAIN = "unpack the release again"

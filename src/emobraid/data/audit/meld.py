@@ -14,9 +14,9 @@ from emobraid.data.audit.times import seconds, time_findings
 from emobraid.data.csv import BadRow
 from emobraid.data.labels import TAXONOMIES
 from emobraid.data.meld import CLIP_FOLDERS, OWN_NAMES, MeldRows, Row, read_table
+from emobraid.data.origin import EXPECTED_FILE
 from emobraid.emotions import LabelSpace
 
-EXPECTED_FILE = "expected.json"  # beside the tables of a made-up corpus: its own numbers
 NAMES = tuple(TAXONOMIES["meld"].labels)
 
 Tables = Mapping[str, Sequence[Row]]  # by MELD's own name of the split: train, dev, test

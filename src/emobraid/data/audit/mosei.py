@@ -28,8 +28,8 @@ from emobraid.data.mosei_files import (
     said_in,
 )
 from emobraid.data.mosei_labels import EMOTIONS, SENTIMENTS
+from emobraid.data.origin import EXPECTED_FILE
 
-EXPECTED_FILE = "expected.json"  # beside the labels of a made-up corpus: its own numbers
 AGAIN = "download the file again"
 
 

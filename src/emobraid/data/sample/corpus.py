@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 
+from emobraid.data.origin import MANIFEST
 from emobraid.data.sample.folder import whole
 from emobraid.data.sample.plan import SPEAKERS, Clip, plan
 from emobraid.data.sample.readme import readme
@@ -18,7 +19,6 @@ from emobraid.data.sample.recording import record
 
 EDITION = 1  # to be raised whenever the same seed gives another corpus
 COLUMNS = ("text", "audio_path", "video_path", "emotion", "speaker")
-MANIFEST = "sample_corpus.json"
 FEWEST = 14  # clips; fewer leave a split without rows
 
 Settings = dict[str, int]

@@ -15,9 +15,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from emobraid.data.audit.iemocap import EXPECTED_FILE
 from emobraid.data.iemocap_folds import FOLDER, Dialogue
 from emobraid.data.mocap import PARTS
+from emobraid.data.origin import ABOUT, EXPECTED_FILE
 from emobraid.data.sample.folder import check, whole
 from emobraid.data.sample.iemocap_script import DIALOGUES, GAP, Turn, annotations, script, timed, transcript
 from emobraid.data.sample.plan import Showing
@@ -73,7 +73,7 @@ def _fill(
         done += len(turns)
         if progress:
             progress(done, clips)
-    about = "a synthetic corpus in IEMOCAP's layout; nobody was recorded"
+    about = ABOUT.format("IEMOCAP")
     (release / EXPECTED_FILE).write_text(
         json.dumps({"about": about, "labels": told}, indent=1) + "\n", encoding="utf-8"
     )

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from emobraid.data.audit.meld import EXPECTED_FILE, NAMES
+from emobraid.data.audit.meld import NAMES
 from emobraid.data.labels import to_common
 from emobraid.data.meld import CLIP_FOLDERS, OWN_NAMES
+from emobraid.data.origin import ABOUT, EXPECTED_FILE
 from emobraid.data.sample.folder import check, whole
 from emobraid.data.sample.plan import Clip, Showing, Split
 from emobraid.data.sample.recording import Samples, film_of, voice_of, write_mp4
@@ -192,7 +193,7 @@ def _expected(lines: list[Line]) -> dict[str, object]:
         own: {name: Counter(x.emotion for x in lines if x.split == split)[name] for name in NAMES}
         for split, own in OWN_NAMES.items()
     }
-    return {"about": "a synthetic corpus in MELD's layout; nobody was recorded", "labels": labels}
+    return {"about": ABOUT.format("MELD"), "labels": labels}
 
 
 README = """\

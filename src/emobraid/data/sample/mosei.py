@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from emobraid.data.audit.mosei import EXPECTED_FILE
 from emobraid.data.folds import JSON
 from emobraid.data.mosei_files import SOUNDS, TRANSCRIPTS, VIDEOS
 from emobraid.data.mosei_labels import Rating
+from emobraid.data.origin import ABOUT, EXPECTED_FILE
 from emobraid.data.sample.folder import check, whole
 from emobraid.data.sample.mosei_script import GAP, SEGMENTS, Part, script
 from emobraid.data.sample.mosei_tracks import write_tracks
@@ -81,7 +81,7 @@ def _fill(
     if media and "missing_film" in defects:
         (root / "Raw" / VIDEOS / "v001.mp4").unlink()
     expected = {
-        "about": "a synthetic corpus in CMU-MOSEI's layout; nobody was recorded",
+        "about": ABOUT.format("CMU-MOSEI"),
         "videos": len(videos),
         "rows": {split: sum(p.split == split for p in parts) for split in ("train", "val", "test")},
         "no_fold": 0,
