@@ -86,9 +86,10 @@ def test_shares_hold_every_row_once_and_are_of_one_length():
 
 
 @pytest.mark.timeout(500)
+@pytest.mark.parametrize("views", [{}, {"subset_views": "all", "modality_dropout": 0.3}])
 @pytest.mark.parametrize("sharding", ["none", "fsdp"])
-def test_two_processes_have_the_losses_of_one(tmp_path, corpus, quiet, sharding):
-    settings = {**QUIET, "alignment_weight": 0.5, "consistency_weight": 0.5, "fusion_type": "hierarchical"}
+def test_two_processes_have_the_losses_of_one(tmp_path, corpus, quiet, sharding, views):
+    settings = {**QUIET, "alignment_weight": 0.5, "consistency_weight": 0.5, "fusion_type": "hierarchical", **views}
     config = feature_config(corpus, **settings)
     together(2, *as_flags(config), "--output_dir", tmp_path / "two", "--sharding", sharding)
     run(config, tmp_path / "one")

@@ -14,6 +14,7 @@ from emobraid.encoders import Encoder
 from emobraid.encoders.pretrained import Tower
 from emobraid.fusion import Fused
 from emobraid.fusion.added import AddedClasses
+from emobraid.fusion.base import every_tensor
 from emobraid.fusion.imagination import Imagination, honest
 from emobraid.stream import Batch, Stream, keep_only, present
 
@@ -113,8 +114,23 @@ class MultimodalEmotionModel(nn.Module):
         filled, imagined = self.imagination(encoded)
         return honest(self.fusion(filled), imagined, present(encoded))
 
-    def forward(self, streams: Mapping[str, Stream]) -> Fused:
-        return self.fuse(self.encode(streams))
+    def forward(self, streams: Mapping[str, Stream], views: Tensor | None = None) -> Fused:
+        """One reading of each utterance; with `views` (V, M) bool, one with each of these subsets of the modalities
+        kept, every tensor (B, V, ...). The encoders run once."""
+        encoded = self.encode(streams)
+        return self.fuse(encoded) if views is None else self._fuse_views(encoded, views)
+
+    def _fuse_views(self, encoded: Mapping[str, Stream], views: Tensor) -> Fused:
+        count = len(views)
+
+        def repeated(stream: Stream, kept: Tensor) -> Stream:
+            values, mask = (x.repeat_interleave(count, dim=0) for x in stream)  # (B * V, T, ...)
+            return Stream(values, mask & kept.repeat(len(stream.mask))[:, None])
+
+        kept = views.T.to(next(iter(encoded.values())).mask.device)  # (M, V)
+        read = self.fuse({m: repeated(s, k) for (m, s), k in zip(encoded.items(), kept, strict=True)})
+        every: Fused = every_tensor(read, lambda x: x.unflatten(0, (-1, count)))
+        return every
 
     @torch.no_grad()
     def fuse_subsets(self, streams: Mapping[str, Stream], subsets: Iterable[tuple[str, ...]]) -> dict[str, Fused]:

@@ -66,6 +66,7 @@ class Batch(NamedTuple):
     streams: dict[str, Stream]
     labels: Tensor  # (B, C) float: one-hot, soft or multi-hot; a row of NaN is unlabelled
     affect: Tensor | None = None  # (B, K) float in the corpus's own units, NaN where absent; None: nothing is asked
+    share: Tensor | None = None  # (B,) float, how much each row counts in the losses; None: all alike
 
     def to(self, device: torch.device | str) -> Self:
         streams = {m: s.to(device) for m, s in self.streams.items()}

@@ -40,6 +40,8 @@ class TrainingConfig:
     """Chance that a modality of a training utterance is hidden; one always stays."""
     modality_dropout_schedule: Literal["constant", "rising"] = "constant"
     """rising: the chance grows evenly from nothing over the first half of training."""
+    subset_views: Literal["drawn", "all"] = "drawn"
+    """all: read each training utterance with every subset of its modalities, each as often as dropout would draw it."""
     position_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Words, frames and moments of sound are hidden, in each stream a share drawn between nothing and this."""
     input_noise: float = Field(default=0.0, ge=0)

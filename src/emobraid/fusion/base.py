@@ -5,8 +5,8 @@ K affect dimensions.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -33,6 +33,13 @@ class Fused(NamedTuple):
     members: Tensor | None = None  # (B, F, C) the logits of the fusions inside a meta-fusion
     affect: Tensor | None = None  # (B, K) read from `features` by the model, not by the fusion
     imagined: Imagined | None = None  # in models that imagine what is missing
+
+
+def every_tensor(read: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same reading with `change` done to every tensor in it; what is None stays None."""
+    if read is None or isinstance(read, Tensor):
+        return read if read is None else change(read)
+    return type(read)(*(every_tensor(part, change) for part in read))
 
 
 class Fusion(nn.Module, ABC):

@@ -37,19 +37,24 @@ class Guide(NamedTuple):
         return Guide(self.logits.to(device), self.features.to(device), weights)
 
 
-def towards_logits(logits: Tensor, guide: Tensor, *, temperature: float = 1.0, exclusive: bool = True) -> Tensor:
+def towards_logits(
+    logits: Tensor, guide: Tensor, *, temperature: float = 1.0, exclusive: bool = True, share: Tensor | None = None
+) -> Tensor:
     """Divergence of softened probabilities, times the temperature squared so that its gradient keeps its size.
 
-    (Hinton et al. 2015, arXiv:1503.02531.) Classes that do not exclude each other are compared one by one.
+    (Hinton et al. 2015, arXiv:1503.02531.) Classes that do not exclude each other are compared one by one. The mean
+    over rows, logits (..., C); with `share` (...) each row counts so much, by default all alike.
     """
     student, teacher = logits.float() / temperature, guide.float() / temperature
     if exclusive:
-        gap = F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="batchmean", log_target=True)
+        gap = F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="none", log_target=True).sum(-1)
     else:
         sure = teacher.sigmoid()
         # less the teacher's own entropy, so that agreement is zero
-        gap = F.binary_cross_entropy_with_logits(student, sure) - F.binary_cross_entropy_with_logits(teacher, sure)
-    return gap * temperature**2
+        told, known = (F.binary_cross_entropy_with_logits(x, sure, reduction="none") for x in (student, teacher))
+        gap = (told - known).mean(-1)
+    mean = gap.mean() if share is None else (gap * share).sum() / share.sum().clamp(min=1e-6)
+    return mean * temperature**2
 
 
 def towards_likeness(features: Tensor, guide: Tensor) -> Tensor:

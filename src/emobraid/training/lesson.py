@@ -17,11 +17,12 @@ from emobraid.config import Config
 from emobraid.data.prepared import PreparedSplit
 from emobraid.fusion import Fused
 from emobraid.model import MultimodalEmotionModel
-from emobraid.stream import Batch, Stream, drop_modalities
+from emobraid.stream import Batch, Stream, drop_modalities, present
 from emobraid.training.corruption import corrupt
 from emobraid.training.guidance import Guide, guided_losses, reconstruction, towards_logits
 from emobraid.training.objectives import Affect, Classification, belonging, weighted_losses
 from emobraid.training.processes import Shares, touched
+from emobraid.training.subset_views import chances, every_view, view_losses, whole
 
 BY_LABELS = ("classification", "unimodal", "members", "whole")  # what a teacher may stand in for
 STRIDE = 1_000_003  # a prime between the seeds of two runs, more than there are steps in one
@@ -30,7 +31,7 @@ STRIDE = 1_000_003  # a prime between the seeds of two runs, more than there are
 class Reader(Protocol):
     """The model, or what wraps it on several devices."""
 
-    def __call__(self, streams: Mapping[str, Stream]) -> Fused: ...
+    def __call__(self, streams: Mapping[str, Stream], views: Tensor | None = None) -> Fused: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,20 +95,64 @@ class Lesson:
         """
         seed = self.config.training.seed * STRIDE + step + part * STRIDE**2
         torch.manual_seed(seed)
-        view, whole = self._views(batch, seed, 0.0 if pretraining else self.dropout_rate(progress))
-        with autocast:
-            if whole is None:
-                read, led = reader(view), None
-            else:
-                read, led = halves(reader(beside(view, whole)))
-        if pretraining:
-            losses = {"belonging": belonging(read.embeddings, read.present)}
+        rate = 0.0 if pretraining else self.dropout_rate(progress)
+        if rate and self.config.training.subset_views == "all":
+            read, losses = self._over_subsets(reader, batch, index, seed, rate, autocast)
         else:
-            losses = self._supervised(read, led, batch, index)
+            read, losses = self._over_draws(reader, batch, index, seed, rate, autocast, pretraining)
         if not isinstance(reader, Shares):
             return losses
         first = next(iter(losses))
         return losses | {first: losses[first] + touched(read)}
+
+    def _over_draws(
+        self,
+        reader: Reader,
+        batch: Batch,
+        index: Sequence[int],
+        seed: int,
+        rate: float,
+        autocast: AbstractContextManager[None],
+        pretraining: bool,
+    ) -> tuple[Fused, dict[str, Tensor]]:
+        """Each utterance with one drawn subset of its modalities."""
+        view, entire = self._views(batch, seed, rate)
+        with autocast:
+            if entire is None:
+                read, led = reader(view), None
+            else:
+                read, led = halves(reader(beside(view, entire)))
+        if pretraining:
+            return read, {"belonging": belonging(read.embeddings, read.present)}
+        return read, self._supervised(read, led, batch, index)
+
+    def _over_subsets(
+        self,
+        reader: Reader,
+        batch: Batch,
+        index: Sequence[int],
+        seed: int,
+        rate: float,
+        autocast: AbstractContextManager[None],
+    ) -> tuple[Fused, dict[str, Tensor]]:
+        """Each utterance with every subset of its modalities; a teacher leads the reading of the whole."""
+        settings = self.config.training
+        seen = self._varied(self._spoilt(batch, seed), torch.Generator().manual_seed(seed)).streams
+        views = every_view(self.config.model.modalities)
+        with autocast:
+            read = reader(seen, views)
+        share = chances(present(seen).cpu(), views, rate).to(batch.labels.device)
+        losses = view_losses(
+            read,
+            batch,
+            share,
+            self.classification,
+            self.weights,
+            self._affect(),
+            consistency=settings.consistency_weight,
+            exclusive=self.config.model.label_kind == "exclusive",
+        )
+        return read, self._led(losses, whole(read), index)
 
     def dropout_rate(self, progress: float) -> float:
         """The chance that a modality is hidden at this point of training."""
@@ -117,36 +162,46 @@ class Lesson:
 
     def _views(self, batch: Batch, seed: int, rate: float) -> tuple[dict[str, Stream], dict[str, Stream] | None]:
         """What the model sees, and beside it the same utterances whole where a reading of them is wanted."""
-        settings = self.config.training
         generator = torch.Generator().manual_seed(seed)
-        strength = {"holes": settings.position_dropout, "noise": settings.input_noise, "blur": settings.blur}
-        spoilt = batch
-        if any(strength.values()):
-            spoilt = batch._replace(streams=corrupt(batch.streams, torch.Generator().manual_seed(seed), **strength))
-        view = drop_modalities(self._varied(spoilt, generator).streams, rate, generator)
-        if not settings.consistency_weight:
+        view = drop_modalities(self._varied(self._spoilt(batch, seed), generator).streams, rate, generator)
+        if not self.config.training.consistency_weight:
             return view, None
         # the same seed: both views are varied alike, and differ only in what is hidden or spoilt
         return view, self._varied(batch, torch.Generator().manual_seed(seed)).streams
+
+    def _spoilt(self, batch: Batch, seed: int) -> Batch:
+        settings = self.config.training
+        strength = {"holes": settings.position_dropout, "noise": settings.input_noise, "blur": settings.blur}
+        if not any(strength.values()):
+            return batch
+        return batch._replace(streams=corrupt(batch.streams, torch.Generator().manual_seed(seed), **strength))
 
     def _varied(self, batch: Batch, generator: torch.Generator) -> Batch:
         return self.model.augment(batch, generator) if self.config.training.augment else batch
 
     def _supervised(self, read: Fused, led: Fused | None, batch: Batch, index: Sequence[int]) -> dict[str, Tensor]:
-        settings, taught = self.config.training, self.config.distillation
+        settings = self.config.training
         exclusive = self.config.model.label_kind == "exclusive"
-        affect = None if self.model.affect is None else Affect(self.model.affect.scale)
-        losses = weighted_losses(read, batch, self.classification, self.weights, affect)
+        losses = weighted_losses(read, batch, self.classification, self.weights, self._affect())
         if led is not None:
             losses["classification"] = losses["classification"] / 2
             losses["whole"] = self.classification(led, batch) / 2
             gap = towards_logits(read.logits, led.logits.detach(), exclusive=exclusive)
             losses["consistency"] = settings.consistency_weight * gap
+        return self._led(losses, read, index)
+
+    def _affect(self) -> Affect | None:
+        return None if self.model.affect is None else Affect(self.model.affect.scale)
+
+    def _led(self, losses: dict[str, Tensor], read: Fused, index: Sequence[int]) -> dict[str, Tensor]:
+        """The losses with those towards what was there, and towards a teacher, beside them."""
+        settings, taught = self.config.training, self.config.distillation
         if settings.reconstruction_weight and read.imagined is not None:
             losses["reconstruction"] = settings.reconstruction_weight * reconstruction(read.imagined, read.present)
         if self.guide is not None:
             losses = {n: loss * (taught.label_weight if n in BY_LABELS else 1.0) for n, loss in losses.items()}
             guide = self.guide.rows(torch.as_tensor(index)).to(read.logits.device)
+            exclusive = self.config.model.label_kind == "exclusive"
             losses |= guided_losses(
                 read, guide, teaching(self.config), temperature=taught.distillation_temperature, exclusive=exclusive
             )

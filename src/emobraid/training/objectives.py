@@ -32,12 +32,13 @@ class Classification:
         self.weights, self.smoothing, self.kind = weights, smoothing, kind
 
     def loss(self, logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-        """Logits (..., C), labels (..., C), `counted` (...) bool -> the weighted mean over counted rows, 0 if none."""
+        """Logits (..., C), labels (..., C), `counted` (...) bool, or float: how much each row counts -> the weighted
+        mean over counted rows, 0 if none."""
         weigh = cross_entropy if self.kind == "exclusive" else binary_cross_entropy
         return weigh(logits.float(), labels, counted, self.weights.to(labels.device), self.smoothing)
 
     def __call__(self, prediction: Fused, batch: Batch) -> Tensor:
-        return self.loss(prediction.logits, batch.labels, labelled(batch.labels))
+        return self.loss(prediction.logits, batch.labels, counting(batch))
 
     def unimodal(self, prediction: Fused, batch: Batch) -> Tensor:
         """The same for each modality's own decision, where the modality was seen."""
@@ -52,12 +53,12 @@ class Classification:
 
     def _each(self, logits: Tensor, batch: Batch, seen: Tensor) -> Tensor:
         labels = batch.labels[:, None].expand_as(logits)
-        return self.loss(logits, labels, seen & labelled(batch.labels)[:, None])
+        return self.loss(logits, labels, seen * counting(batch)[:, None])
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     """Of (soft) labels; a row weighs what its classes weigh."""
-    labels = torch.where(counted[..., None], labels, 1.0 / labels.shape[-1])
+    labels = torch.where(counted[..., None] > 0, labels, 1.0 / labels.shape[-1])
     smooth = labels * (1 - smoothing) + smoothing / labels.shape[-1]
     per_row = -(smooth * F.log_softmax(logits, dim=-1)).sum(dim=-1)
     weight = (labels * weights).sum(dim=-1) * counted
@@ -66,15 +67,21 @@ def cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor, weights: Tens
 
 def binary_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     """Of each class alone, the mean over classes; its positive part weighs `weights` (C,)."""
-    labels = torch.where(counted[..., None], labels, 0.5)
+    labels = torch.where(counted[..., None] > 0, labels, 0.5)
     smooth = labels * (1 - smoothing) + smoothing / 2
     each = F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="none")
-    return (each.mean(dim=-1) * counted).sum() / counted.sum().clamp(min=1)
+    return (each.mean(dim=-1) * counted).sum() / counted.sum().clamp(min=1e-6)
 
 
 def labelled(labels: Tensor) -> Tensor:
     """(B,) bool: rows with a label."""
     return ~labels.isnan().any(dim=-1)
+
+
+def counting(batch: Batch) -> Tensor:
+    """(B,) which rows count in the losses: the labelled ones, bool; float where the batch says how much."""
+    known = labelled(batch.labels)
+    return known if batch.share is None else known * batch.share
 
 
 def class_weights(labels: Tensor, weighting: bool) -> Tensor:
@@ -120,6 +127,8 @@ class Affect:
         read = prediction.affect.float() / scale
         # an absent value stands where the reading stands: no error, no gradient
         told = torch.where(known, batch.affect / scale, read.detach())
+        if batch.share is not None:
+            known = known * batch.share[:, None]
         count = known.sum(dim=0)
         distance = (F.smooth_l1_loss(read, told, reduction="none") * known).sum(dim=0) / count.clamp(min=1)
         # the concordance of one row, or of none, says nothing
@@ -128,7 +137,8 @@ class Affect:
 
 
 def concordance(read: Tensor, told: Tensor, known: Tensor) -> Tensor:
-    """(K,) Lin's concordance correlation coefficient (1989) of two (B, K) over the `known` entries."""
+    """(K,) Lin's concordance correlation coefficient (1989) of two (B, K) over the `known` entries: bool, or float
+    where some count more than others."""
     count = known.sum(dim=0).clamp(min=1)
 
     def mean(values: Tensor) -> Tensor:

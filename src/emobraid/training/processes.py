@@ -17,6 +17,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from emobraid.fusion import Fused
+from emobraid.fusion.base import every_tensor
 from emobraid.stream import Stream
 
 
@@ -41,11 +42,11 @@ class Shares:
     processes: int
     before: Before = no_rows  # rows to read besides one's own
 
-    def __call__(self, streams: Mapping[str, Stream]) -> Fused:
+    def __call__(self, streams: Mapping[str, Stream], views: Tensor | None = None) -> Fused:
         rows = len(next(iter(streams.values())).mask)
         own = torch.cat([share(rows, self.rank, self.processes), torch.tensor(self.before(streams), dtype=torch.long)])
         torch.manual_seed(torch.initial_seed() + self.rank)  # dropout of its own in every share
-        read = self.model({m: Stream(s.values[own], s.mask[own]) for m, s in streams.items()})
+        read = self.model({m: Stream(s.values[own], s.mask[own]) for m, s in streams.items()}, views)
         gathered: Fused = gather(read, rows, self.processes)
         return gathered
 
@@ -58,14 +59,14 @@ def share(rows: int, rank: int, processes: int) -> Tensor:
 
 def gather(read: Any, rows: int, processes: int) -> Any:
     """The shares' readings as the whole batch's, in its order; what filled a share up is dropped."""
-    if read is None:
-        return None
-    if not isinstance(read, Tensor):
-        return type(read)(*(gather(part, rows, processes) for part in read))
-    bits = read.to(torch.uint8) if read.dtype == torch.bool else read
-    own = bits[: -(-rows // processes)]  # what was read besides is dropped
-    parts = _AllGather.apply(own.contiguous())  # type: ignore[no-untyped-call]
-    return torch.stack([p.to(read.dtype) for p in parts], dim=1).flatten(0, 1)[:rows]
+
+    def whole(part: Tensor) -> Tensor:
+        bits = part.to(torch.uint8) if part.dtype == torch.bool else part
+        own = bits[: -(-rows // processes)]  # what was read besides is dropped
+        parts = _AllGather.apply(own.contiguous())  # type: ignore[no-untyped-call]
+        return torch.stack([p.to(part.dtype) for p in parts], dim=1).flatten(0, 1)[:rows]
+
+    return every_tensor(read, whole)
 
 
 class _AllGather(torch.autograd.Function):

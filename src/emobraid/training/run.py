@@ -188,6 +188,8 @@ def refuse_idle_settings(model: MultimodalEmotionModel, config: Config) -> None:
         raise ValueError("reconstruction_weight needs --fill_missing: nothing is imagined in this model")
     if config.model.fill_missing and not settings.reconstruction_weight:
         raise ValueError("fill_missing needs --reconstruction_weight above 0, or nothing teaches it what to imagine")
+    if settings.subset_views == "all" and not settings.modality_dropout:
+        raise ValueError("subset_views all needs --modality_dropout above 0, which says how much each subset counts")
     if settings.pretrain_epochs and len(config.model.modalities) < 2:
         raise ValueError("pretrain_epochs learns which modalities belong together; this model has one")
     for name in ("gradient_checkpointing", "compile"):
