@@ -43,6 +43,12 @@ def test_templates_of_the_page_hold_no_words_of_anybody():
     assert not {"${", "{{"} & {ours[i : i + 2] for i in range(len(ours))}
 
 
+def test_where_a_person_is_stands_on_the_page_before_anything_was_answered():
+    """Also when the page's queue is full, or there is no model yet."""
+    with build(lambda: None) as page:
+        assert any("findahelpline.com" in str(b.value) for b in page.blocks.values() if isinstance(b, gr.HTML))
+
+
 def test_every_launch_rule_holds():
     settings = ServerSettings(port=7860)
     asked = launching.launch_settings(settings)

@@ -33,6 +33,13 @@ def test_a_model_of_synthetic_people_is_called_that():
     assert "synthetic people" not in furniture.masthead("x", False)
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"), [("", "findahelpline.com"), ("de-AT", "142"), ("fr", "3114"), ("en-GB", "999"), ("xx-QQ", "988")]
+)
+def test_where_a_person_is_to_be_reached_stands_on_the_page_at_all_times(asked, told):
+    assert told in Skeleton(furniture.people(asked)).text
+
+
 @pytest.mark.parametrize("file", ["dashboard.py", "talk.py", "words.py", "furniture.py", "actions.py", "capture.js"])
 def test_the_page_never_says_what_somebody_feels(file):
     text = furniture.text_of(file).lower()

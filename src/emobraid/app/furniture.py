@@ -5,6 +5,7 @@ from html import escape
 from importlib import resources
 
 from emobraid.app import words
+from emobraid.dialogue.help_lines import people_to_talk_to
 
 MARK = (
     '<svg viewBox="0 0 48 48" aria-hidden="true"><g fill="none" stroke-width="5" stroke-linecap="round">'
@@ -98,6 +99,12 @@ def notice(writer: str) -> str:
 def hearing(listener: str) -> str:
     told = words.HEARD.format(name=escape(listener)) if listener else words.NOT_HEARD
     return f'<p class="eb-small">{told}</p>'
+
+
+def people(locale: str = "") -> str:
+    """Where a person is to be reached. It stands there whatever the program makes of somebody's words, and before it
+    has answered any."""
+    return f'<p class="eb-small eb-people">{escape(people_to_talk_to(locale or "en"))}</p>'
 
 
 def alert(sentence: str = "") -> str:

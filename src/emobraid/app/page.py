@@ -14,6 +14,7 @@ from fastapi import FastAPI  # noqa: E402
 from emobraid.app import furniture, recording_drawn, uploads  # noqa: E402
 from emobraid.app.actions import Actions, sentence  # noqa: E402
 from emobraid.app.asr import Listener  # noqa: E402
+from emobraid.app.languages import first_language  # noqa: E402
 from emobraid.app.visits import Visit  # noqa: E402
 from emobraid.dialogue import Responder  # noqa: E402
 from emobraid.recognizer import Recognizer  # noqa: E402
@@ -88,6 +89,7 @@ class _Layout:
                 label="Your words", placeholder="How is it going?", lines=1, max_lines=4, max_length=20_000, scale=5
             )
             self.send = gr.Button("Send", variant="primary", scale=1, min_width=90, elem_id="eb-send")
+        self.people = gr.HTML(furniture.people())
 
     def _own(self) -> None:
         self.course = gr.HTML(elem_id="eb-course")
@@ -99,7 +101,7 @@ class _Layout:
 
     def connect(self) -> None:
         whole = [self.dash, self.talk, self.course]
-        self.page.load(self._load, None, [self.top, *whole, self.alert], concurrency_limit=16, **QUIETLY)
+        self.page.load(self._load, None, [self.top, *whole, self.people, self.alert], concurrency_limit=16, **QUIETLY)
         self.page.unload(self._unload)
         # straight, not through the queue: each tab sends its next beat only when the last one was answered
         self.capture.beat(self._beat, None, [self.capture, self.dash], queue=False, **QUIETLY)
@@ -116,17 +118,18 @@ class _Layout:
 
     def _load(self, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """What stands on the page; while the model is still being loaded a sentence, and the page waits."""
-        until, visit = time.monotonic() + LOADING, None
+        until, visit, language = time.monotonic() + LOADING, None, request.headers.get("accept-language", "")
+        people = furniture.people(first_language(language))
         while visit is None:
             try:
-                visit = self.actions.visit(key(request), request.headers.get("accept-language", ""))
+                visit = self.actions.visit(key(request), language)
             except ValueError as error:
-                yield *[gr.skip()] * 4, furniture.alert(sentence(error))
+                yield *[gr.skip()] * 4, people, furniture.alert(sentence(error))
                 if time.monotonic() > until:
                     return
                 time.sleep(0.5)
         synthetic = visit.recognizer.synthetic if self.synthetic is None else self.synthetic
-        yield furniture.masthead(self.title, synthetic), *self.actions.everything(visit), furniture.alert()
+        yield furniture.masthead(self.title, synthetic), *self.actions.everything(visit), people, furniture.alert()
 
     def _visit(self, request: gr.Request) -> Visit:
         try:

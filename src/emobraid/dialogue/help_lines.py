@@ -13,12 +13,17 @@ from emobraid.dialogue.history import History
 STAYING = 3  # turns after a crisis that are answered with fixed words too
 REMINDING = 10  # turns after a crisis that end with where help is, and offer no activities
 BROKEN = 6  # words up to which a message may be the first half of a sentence
-TEXTS = (*KINDS, "again", "stay", "misread", "reminder")
+TEXTS = (*KINDS, "again", "stay", "misread", "reminder", "page")
 
 
 def crisis_help(locale: str = "en", *, help_lines: Path | None = None) -> str:
     """What a person in a crisis reads, in the language of `locale` ("en-GB", "de"), with the numbers of its country."""
     return Help(locale, help_lines).text("self_harm")
+
+
+def people_to_talk_to(locale: str = "en") -> str:
+    """One line for a page to show at all times, crisis or not: where a person is, in the country of `locale`."""
+    return Help(locale).text("page")
 
 
 class Help:
