@@ -95,53 +95,34 @@ class Lesson:
         """
         seed = self.config.training.seed * STRIDE + step + part * STRIDE**2
         torch.manual_seed(seed)
-        rate = 0.0 if pretraining else self.dropout_rate(progress)
-        if rate and self.config.training.subset_views == "all":
-            read, losses = self._over_subsets(reader, batch, index, seed, rate, autocast)
+        with autocast:
+            read, led, share = self._read(reader, batch, seed, 0.0 if pretraining else self.dropout_rate(progress))
+        if pretraining:
+            losses = {"belonging": belonging(read.embeddings, read.present)}
+        elif share is None:
+            losses = self._supervised(read, led, batch, index)
         else:
-            read, losses = self._over_draws(reader, batch, index, seed, rate, autocast, pretraining)
+            losses = self._over_subsets(read, share, batch, index)
         if not isinstance(reader, Shares):
             return losses
         first = next(iter(losses))
         return losses | {first: losses[first] + touched(read)}
 
-    def _over_draws(
-        self,
-        reader: Reader,
-        batch: Batch,
-        index: Sequence[int],
-        seed: int,
-        rate: float,
-        autocast: AbstractContextManager[None],
-        pretraining: bool,
-    ) -> tuple[Fused, dict[str, Tensor]]:
-        """Each utterance with one drawn subset of its modalities."""
+    def _read(self, reader: Reader, batch: Batch, seed: int, rate: float) -> tuple[Fused, Fused | None, Tensor | None]:
+        """The reading, the one that it is led towards, and, of a reading with every subset of the modalities, how much
+        each of them counts (B, V)."""
+        if rate and self.config.training.subset_views == "all":
+            seen = self._varied(self._spoilt(batch, seed), torch.Generator().manual_seed(seed)).streams
+            views = every_view(self.config.model.modalities)
+            share = chances(present(seen).cpu(), views, rate).to(batch.labels.device)
+            return reader(seen, views), None, share
         view, entire = self._views(batch, seed, rate)
-        with autocast:
-            if entire is None:
-                read, led = reader(view), None
-            else:
-                read, led = halves(reader(beside(view, entire)))
-        if pretraining:
-            return read, {"belonging": belonging(read.embeddings, read.present)}
-        return read, self._supervised(read, led, batch, index)
+        if entire is None:
+            return reader(view), None, None
+        return *halves(reader(beside(view, entire))), None
 
-    def _over_subsets(
-        self,
-        reader: Reader,
-        batch: Batch,
-        index: Sequence[int],
-        seed: int,
-        rate: float,
-        autocast: AbstractContextManager[None],
-    ) -> tuple[Fused, dict[str, Tensor]]:
-        """Each utterance with every subset of its modalities; a teacher leads the reading of the whole."""
-        settings = self.config.training
-        seen = self._varied(self._spoilt(batch, seed), torch.Generator().manual_seed(seed)).streams
-        views = every_view(self.config.model.modalities)
-        with autocast:
-            read = reader(seen, views)
-        share = chances(present(seen).cpu(), views, rate).to(batch.labels.device)
+    def _over_subsets(self, read: Fused, share: Tensor, batch: Batch, index: Sequence[int]) -> dict[str, Tensor]:
+        """The losses of every subset; a teacher leads the reading of the whole."""
         losses = view_losses(
             read,
             batch,
@@ -149,10 +130,10 @@ class Lesson:
             self.classification,
             self.weights,
             self._affect(),
-            consistency=settings.consistency_weight,
+            consistency=self.config.training.consistency_weight,
             exclusive=self.config.model.label_kind == "exclusive",
         )
-        return read, self._led(losses, whole(read), index)
+        return self._led(losses, whole(read), index)
 
     def dropout_rate(self, progress: float) -> float:
         """The chance that a modality is hidden at this point of training."""
