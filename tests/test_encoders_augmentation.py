@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from emobraid.encoders import CompactText, CompactVideo
+from emobraid.encoders.compact_video import held
 from emobraid.stream import Stream, pad
 from encoder_fixtures import BUILDERS, DIM, EVERY, batch, build, draw
 
@@ -50,3 +51,20 @@ def test_a_clip_is_varied_as_a_whole():
     assert not torch.allclose(out[0, 0], frames.values[0, 0])
     assert all(torch.equal(out[0, 0], frame) for frame in out[0])
     assert 0 <= out.min() <= out.max() <= 255
+
+
+def test_stills_become_clips_of_one_to_four_frames_that_hardly_move():
+    stills = pad([draw("video", 1) for _ in range(40)] + [draw("video", 0)])
+    out = held(stills, torch.Generator().manual_seed(0))
+    lengths = out.mask.sum(dim=1)
+    assert set(lengths[:-1].tolist()) == {1, 2, 3, 4}
+    assert lengths[-1] == 0
+    moves = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    for i, still in enumerate(stills.values[:-1, 0]):
+        moved = [still.roll(move, dims=(0, 1)) for move in moves]
+        assert all(any(torch.equal(frame, m) for m in moved) for frame in out.values[i][out.mask[i]])
+
+
+def test_clips_beside_stills_stay_as_they_are():
+    stream = batch("video", [1, 3])
+    assert held(stream, torch.Generator().manual_seed(0)) is stream
