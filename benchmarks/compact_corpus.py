@@ -30,8 +30,9 @@ Row = dict[str, str]
 SPLITS = {"train": ("train", 0), "val": ("dev", 1), "test": ("test", 2)}  # GoEmotions' name, FER2013's number
 VOICES = ("ravdess_speech", "emodb", "nemo")
 COLUMNS = ("id", "text", "audio_path", "video_path", "emotion", "speaker", "start", "end")
-#: how often an epoch meets each row: there are a tenth as many voices as words, and words are learnt by heart soonest
-PASSES = {"text": 1, "audio": 8, "video": 3}
+#: how often an epoch meets each row: words are learnt by heart soonest, faces last
+PASSES = {"text": 1, "audio": 2, "video": 5}
+EVENED = 4  # times at most that a small corpus of voices is repeated to be heard as often as the largest
 COMPOSED = {"train": 8_000, "val": 4_000, "test": 4_000}
 
 
@@ -107,6 +108,12 @@ def composed(kinds: Sequence[Sequence[Row]], count: int, draw: random.Random) ->
     return made
 
 
+def evened(corpora: Sequence[Sequence[Row]]) -> list[Row]:
+    """All rows, those of smaller corpora several times: nine Polish speakers shall not outvote all others."""
+    most = max(map(len, corpora))
+    return [row for rows in corpora for row in list(rows) * min(EVENED, max(1, round(most / len(rows))))]
+
+
 def write(path: Path, rows: Iterable[Row], columns: Sequence[str] = COLUMNS) -> None:
     rows = list(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +139,7 @@ def main() -> None:
         own = {"goemotions": words(args.data / "goemotions", split)}
         own |= {name: voices(args.data / name, split) for name in VOICES}
         own["fer2013"] = faces(args.data / "fer2013", split, args.output / "faces")
-        kinds = {"text": own["goemotions"], "audio": [r for v in VOICES for r in own[v]], "video": own["fer2013"]}
+        kinds = {"text": own["goemotions"], "audio": evened([own[v] for v in VOICES]), "video": own["fer2013"]}
         rows = composed(list(kinds.values()), COMPOSED[split], draw)
         if split == "train":
             rows += [row for kind, alone in kinds.items() for row in repeated(alone, PASSES[kind])]
