@@ -8,6 +8,7 @@ readings of the validation split may move by 0.001 at most, or nothing is writte
 """
 
 import argparse
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -64,6 +65,14 @@ def report(root: Path, name: str) -> dict[str, Any]:
     return found
 
 
+def sureness(root: Path, name: str) -> str:
+    """Mean confidence beside the share that was right, of all that each row has."""
+    with (root / "results" / name / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    mean = sum(float(row["confidence"]) for row in rows) / len(rows)
+    return f"{mean:.2f} where {sum(row['true'] == row['predicted'] for row in rows) / len(rows):.2f} were right"
+
+
 def line(figures: Mapping[str, Any], *before: str) -> str:
     told = [f"{figures[name]:.3f}" for name in ("macro_f1", "accuracy", "ece_after")]
     return f"| {' | '.join([*before, str(figures['n']), *told])} |\n"
@@ -81,8 +90,11 @@ def card(root: Path, config: Config, parameters: int, floor: str) -> str:
         for name, title in (("actor01_clips", "11 clips"), ("actor01_frames20", "52 takes of 20 crops"))
         for s in ("audio", "video", "audio+video")
     )
+    stills = report(root, "fer2013")
+    unseen = stills["subsets"]["video"]["accuracy"] * stills["subsets"]["video"]["n"] / sum(stills["present"].values())
     words = {"alone": alone, "together": together, "takes": takes, "seed": str(config.training.seed)}
-    words |= {"parameters": f"{parameters:,}", "use": RESPONSIBLE_USE, "terms": TERMS}
+    words |= {"sure_clips": sureness(root, "actor01_clips"), "sure_takes": sureness(root, "actor01_frames20")}
+    words |= {"all_stills": f"{unseen:.3f}", "parameters": f"{parameters:,}", "use": RESPONSIBLE_USE, "terms": TERMS}
     for name, value in words.items():
         template = template.replace(f"[[{name}]]", value.rstrip("\n"))
     return template
