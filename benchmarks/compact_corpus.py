@@ -6,8 +6,8 @@ DATA holds `goemotions` (words), `ravdess_speech`, `emodb`, `nemo` (voices), `fe
 `ravdess_av_actor01`. Media are named where they lie, so DATA is given as --allow_outside; FER2013's are unpacked.
 
     emobraid train --config compact --data_root runs/compact --allow_outside DATA --output_dir runs/compact/run
-    emobraid evaluate --model_path runs/compact/run/best_model --data_root runs/compact/only/fer2013 \\
-        --allow_outside DATA --output_dir runs/compact/results/fer2013
+    emobraid evaluate --model_path runs/compact/run/best_model --data_root runs/compact/only/emodb \\
+        --allow_outside DATA --output_dir runs/compact/results/emodb     # for fer2013 --allow_outside runs/compact
 
 No row of these corpora has words, voice and face. Training rows have one of them each, and some are COMPOSED: words, a
 voice and a face of the same label from three people. Validation and `test.csv` are composed, so that every subset of

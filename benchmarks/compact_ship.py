@@ -33,7 +33,7 @@ from emobraid.weights import __file__ as weights
 TERMS = "CC BY-NC-SA 4.0, not for commercial use"
 MOST = 8_000_000  # bytes of the whole folder
 LARGE = 4_096  # numbers in a tensor; norms and their statistics are smaller, and keep their digits
-#: by report: what it is, how many of what, and the simple baseline there is for it
+#: by report: its title in the card, the modality, and the simple baseline there is for it
 TESTS = {
     "goemotions": ("GoEmotions, comments with one label", "text", "{text}"),
     "ravdess_speech": ("RAVDESS, actors 21-24", "audio", "0.47 (MFCC statistics + SVM, trained on RAVDESS alone)"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import media_fixtures
-from emobraid import Recognizer, checkpoint, cli
+from emobraid import LabelSpace, Recognizer, checkpoint, cli
 from emobraid.app import furniture, launching
 from emobraid.weights import named, shipped
 
@@ -152,6 +153,17 @@ def test_scoring_it_writes_its_ledger_where_one_works_and_not_into_the_package(t
     assert sorted(FOLDER.parent.rglob("*")) == before
 
 
+def test_a_model_that_grows_out_of_it_keeps_its_terms(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    head, known = "text,audio_path,video_path", [f"words of it,,,{label}" for label in LabelSpace().names]
+    for table in ("train.csv", "val.csv"):
+        Path(table).write_text("\n".join([f"{head},emotion", *known, *known]) + "\n")
+    Path("pride.csv").write_text(f"{head}\n" + "".join(f"I am proud of it {i},,\n" for i in range(6)))
+    asked = ["--model_path", NAME, "--examples", "pride.csv", "--data_root", ".", "--output_dir", "grown"]
+    assert cli.main(["add-emotion", "pride", *asked]) == 0
+    assert checkpoint.load_trained(Path("grown/best_model")).terms == checkpoint.load_trained(Path(NAME)).terms
+
+
 def test_a_wheel_holds_it(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
     code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
@@ -166,8 +178,6 @@ def test_a_wheel_holds_it(tmp_path):
 
 
 def copy_of_repository(tree):
-    import shutil
-
     repository = Path(__file__).parents[1]
     shutil.copytree(repository / "src", tree / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
