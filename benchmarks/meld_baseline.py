@@ -1,6 +1,7 @@
 """How far words without a net come on MELD: TF-IDF of words and marks, logistic regression, official splits.
 
     python benchmarks/meld_baseline.py MELD_DIR [--test]        # MELD_DIR/{train,dev,test}_sent_emo.csv
+    python benchmarks/meld_baseline.py DIR [--test]             # or our own DIR/{train,val,test}.csv with words
 
 Marks (`!`, `?`, `...`) count as words, and classes weigh the square root of their rarity, as in our own training: both
 matter more than the kind of net. The best settings by weighted F1 on dev are the ones that `--test` is opened for.
@@ -27,9 +28,12 @@ READINGS = {"words": (PLAIN, 1), "words and marks": (WORD.pattern, 1), "and pair
 
 def read(folder: Path, split: str) -> tuple[list[str], list[str]]:
     """Utterances and their emotions."""
-    with (folder / f"{split}_sent_emo.csv").open(encoding="utf-8", newline="") as file:
+    path, words, label = folder / f"{split}_sent_emo.csv", "Utterance", "Emotion"
+    if not path.is_file():
+        path, words, label = folder / f"{'val' if split == 'dev' else split}.csv", "text", "emotion"
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return [row["Utterance"] for row in rows], [row["Emotion"] for row in rows]
+    return [row[words] for row in rows], [row[label] for row in rows]
 
 
 def classifier(reading: str, weighted: bool, labels: list[str], strength: float) -> Pipeline:

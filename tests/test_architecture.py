@@ -17,7 +17,7 @@ MODULES = {
 
 # lowest first: a module may import from its own level and from those before it
 LEVELS = (
-    ("emotions", "stream", "config", "recipes"),
+    ("emotions", "stream", "config", "recipes", "weights"),
     ("layers", "ragged", "encoders", "fusion", "media", "decoding"),
     ("data", "model", "checkpoint"),
     ("prediction", "recognizer"),

@@ -103,7 +103,7 @@ def test_what_a_killed_process_left_behind_is_deleted_and_nothing_else():
 
 def test_without_a_model_one_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launching, "shipped", lambda: [])
+    monkeypatch.setattr(launching, "shipped", dict)
     with pytest.raises(ValueError, match="make run"):
         launching.find_model(None)
     made = tmp_path / "runs" / "sample" / "best_model"

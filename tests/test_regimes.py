@@ -9,7 +9,7 @@ import torch
 from corpora import LABELS, Onlooker, feature_config, feature_corpus, run
 from emobraid import checkpoint
 from emobraid.cli import main
-from emobraid.config import Config, DistillationConfig
+from emobraid.config import Config, DistillationConfig, ModelConfig, TrainingConfig
 from emobraid.evaluation.retrieval import retrieval
 from emobraid.fusion import FUSIONS, Fused
 from emobraid.fusion.base import Imagined
@@ -212,6 +212,21 @@ def test_the_whole_view_is_varied_as_the_spoilt_one_is_and_loses_nothing(corpus,
     assert sum(s.present.sum() for s in view.values()) < 64
 
 
+def test_voices_are_changed_and_faces_beside_them_are_not(random_stream):
+    small = {"encoder_dim": 8, "fusion_hidden_size": 8, "fusion_type": "late", "modalities": ("audio", "motion")}
+    model = ModelConfig(**small, motion_width=3)
+    views = []
+    for most in (0.0, 0.2):
+        training = TrainingConfig(augment=False, modality_dropout=0.0, voice_change=most)
+        streams = {"audio": Stream(torch.ones(2, 9, 67), torch.ones(2, 9, dtype=torch.bool))}
+        streams["motion"] = Stream(torch.ones(2, 4, 3), torch.ones(2, 4, dtype=torch.bool))
+        batch = Batch(("a", "b"), streams, torch.eye(7)[:2])
+        views.append(lesson(Config(model=model, training=training))._views(batch, 7, 0.0)[0])
+    assert torch.equal(views[0]["audio"].values, torch.ones(2, 9, 67))
+    assert not torch.equal(views[1]["audio"].values, torch.ones(2, 9, 67))
+    assert torch.equal(views[1]["motion"].values, torch.ones(2, 4, 3))
+
+
 def test_robust_training_logs_every_loss_by_name_and_resumes_bit_for_bit(tmp_path, corpus):
     config = feature_config(
         corpus,
@@ -244,6 +259,7 @@ def test_robust_training_logs_every_loss_by_name_and_resumes_bit_for_bit(tmp_pat
         ({"reconstruction_weight": 1.0}, "needs --fill_missing"),
         ({"fill_missing": True}, "needs --reconstruction_weight"),
         ({"pretrain_epochs": 1, "modalities": ["audio"]}, "this model has one"),
+        ({"voice_change": 0.1}, "for the compact voice encoder"),
     ],
 )
 def test_settings_that_nothing_listens_to_are_refused(tmp_path, corpus, changed, said):

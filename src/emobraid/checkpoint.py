@@ -21,6 +21,7 @@ from emobraid import config as configuration
 from emobraid.config import Config
 from emobraid.data.origin import is_synthetic
 from emobraid.model import MultimodalEmotionModel
+from emobraid.weights import named, shipped
 
 FORMAT = 1
 ASIDE, FORMER = ".writing", ".former"  # suffixes of a folder being written, and of the one just replaced
@@ -96,7 +97,9 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def resolve(path: Path) -> Path:
-    """The checkpoint folder that `path` names: the folder, or for `x/best_model.pth` the folder of that stem."""
+    """The checkpoint folder that `path` names: the folder, for `x/best_model.pth` the folder of that stem, and for the
+    name of a model that ships (`emobraid/compact`) its folder in the package."""
+    path = named(path)
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(2)
@@ -104,7 +107,9 @@ def resolve(path: Path) -> Path:
         raise ValueError(f"{path} is {kind}; not loaded. A model is the folder that `emobraid train` writes")
     folder = path.with_suffix("") if path.suffix == ".pth" else path
     if not folder.exists() and not folder.with_name(folder.name + FORMER).exists():
-        raise ValueError(f"{path}: there is no model here; `emobraid train` writes checkpoints/best_model")
+        ships = ", ".join(shipped())
+        ready = f"; ready to use: {ships}" if ships else ""
+        raise ValueError(f"{path}: there is no model here; `emobraid train` writes checkpoints/best_model{ready}")
     return folder
 
 
@@ -132,9 +137,10 @@ def model_files(
     calibration: Mapping[str, float],
     card: str,
     synthetic: bool = False,
+    terms: str = "",
 ) -> dict[str, bytes]:
-    """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card; and whether it
-    learned from synthetic people."""
+    """What a model needs to be used: settings, weights, labels, temperatures by modality subset, a card; whether it
+    learned from synthetic people, and on what terms it may be used, where those are known."""
     weights = {k: whole(v) for k, v in model.own_state().items()}
     bases, exclusive = model.bases(), config.model.label_kind == "exclusive"
     return {
@@ -143,7 +149,7 @@ def model_files(
         "labels.json": json.dumps({"labels": list(config.model.labels), "exclusive": exclusive}, indent=1).encode(),
         "calibration.json": json.dumps({"temperatures": dict(calibration)}, indent=1).encode(),
         "README.md": card.encode(),
-        "origin.json": json.dumps({"synthetic": synthetic}, indent=1).encode(),
+        "origin.json": json.dumps({"synthetic": synthetic} | ({"terms": terms} if terms else {}), indent=1).encode(),
         **({"bases.json": json.dumps(bases, indent=1).encode()} if bases else {}),
     }
 
@@ -162,6 +168,7 @@ class Trained(NamedTuple):
     temperatures: dict[str, float]  # by modality subset
     thresholds: dict[str, dict[str, float]]  # by modality subset and class; empty for exclusive classes
     synthetic: bool  # whether it learned from synthetic people
+    terms: str = ""  # on which it may be used; empty: not recorded
 
 
 def load_trained(path: Path) -> Trained:
@@ -179,7 +186,7 @@ def load_trained(path: Path) -> Trained:
     cuts = {subset: {c: float(t) for c, t in by.items()} for subset, by in fitted.get("thresholds", {}).items()}
     origin = json.loads(files.get("origin.json", b"{}"))  # which models of before do not have
     synthetic = origin.get("synthetic", is_synthetic(config.data.data_root))
-    return Trained(model.eval(), config, temperatures, cuts, synthetic)
+    return Trained(model.eval(), config, temperatures, cuts, synthetic, str(origin.get("terms", "")))
 
 
 def load_config(folder: Path, files: Mapping[str, bytes]) -> Config:

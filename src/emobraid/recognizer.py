@@ -63,12 +63,14 @@ class Recognizer:
         temperatures: Mapping[str, float],
         thresholds: Mapping[str, Mapping[str, float]] | None = None,
         synthetic: bool = False,
+        terms: str = "",
         *,
         workers: int = 1,
     ) -> None:
         self.model, self.config, self.temperatures = model.eval(), config, dict(temperatures)
         self.thresholds = dict(thresholds or {})
         self.synthetic = synthetic  # it learned from people that nobody recorded
+        self.terms = terms  # on which the model may be used; empty: not recorded
         self.labels = LabelSpace(config.model.labels, config.model.label_kind)
         self.reader = MediaReader(workers=workers)
         self.preparer = Preparer(
@@ -80,7 +82,8 @@ class Recognizer:
 
     @classmethod
     def from_pretrained(cls, path: str | Path, *, workers: int = 1) -> Self:
-        """The model in a checkpoint folder; ValueError when there is none, or it is damaged."""
+        """The model in a checkpoint folder, or the one that ships under a name (`emobraid/compact`); ValueError when
+        there is none, or it is damaged."""
         return cls(*checkpoint.load_trained(Path(path)), workers=workers)
 
     def __enter__(self) -> Self:

@@ -75,9 +75,11 @@ def text_of(name: str) -> str:
     return (resources.files("emobraid") / "app" / name).read_text(encoding="utf-8")
 
 
-def masthead(title: str, synthetic: bool) -> str:
-    """Name, what it does in one line, and where the model learned if that was not from people."""
+def masthead(title: str, synthetic: bool, terms: str = "") -> str:
+    """Name, what it does in one line, where the model learned if that was not from people, and its terms if it has
+    some of its own."""
     warned = f'<p class="eb-synthetic" role="note">{words.SYNTHETIC}</p>' if synthetic else ""
+    warned += f'<p class="eb-small">{words.TERMS.format(terms=escape(terms))}</p>' if terms else ""
     return (
         f"<style>{text_of('page.css')}</style>"
         f'<header class="eb-masthead">{MARK}<div><h1>{escape(title)}</h1>'

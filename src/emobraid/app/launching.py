@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 
 from emobraid import checkpoint
 from emobraid.app.limits import ServerSettings
+from emobraid.weights import shipped
 
 MADE = Path("runs/sample/best_model")  # by `make run`
 NO_MODEL = "there is no model yet: make one with `make run`, or give one with --model_path"
@@ -18,15 +19,10 @@ def find_model(given: Path | None) -> tuple[Path, bool | None]:
     if given is not None:
         return checkpoint.resolve(given), None
     if there := shipped():
-        return there[0], None
+        return next(iter(there.values())), None
     if MADE.is_dir():
         return MADE, True
     raise ValueError(NO_MODEL)
-
-
-def shipped() -> list[Path]:
-    """The models inside the package."""
-    return sorted(p.parent for p in (Path(__file__).parents[1] / "weights").glob("*/manifest.json"))
 
 
 def guarded(settings: ServerSettings) -> list[Middleware]:
@@ -105,6 +101,7 @@ def demo(
     with Recognizer.from_pretrained(folder, workers=settings.decoders) as recognizer:
         page = build(recognizer, responder=responder, listener=listener, synthetic=synthetic)
         _, url, _ = page.launch(**launch_settings(settings), prevent_thread_lock=True)
-        tell(f"{url}  (model: {folder}; Ctrl-C stops)", settings)
+        terms = f"; terms: {recognizer.terms}" if recognizer.terms else ""
+        tell(f"{url}  (model: {folder}{terms}; Ctrl-C stops)", settings)
         page.block_thread()
     return 0

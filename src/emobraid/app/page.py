@@ -129,7 +129,8 @@ class _Layout:
                     return
                 time.sleep(0.5)
         synthetic = visit.recognizer.synthetic if self.synthetic is None else self.synthetic
-        yield furniture.masthead(self.title, synthetic), *self.actions.everything(visit), people, furniture.alert()
+        top = furniture.masthead(self.title, synthetic, visit.recognizer.terms)
+        yield top, *self.actions.everything(visit), people, furniture.alert()
 
     def _visit(self, request: gr.Request) -> Visit:
         try:

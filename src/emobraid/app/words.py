@@ -27,6 +27,7 @@ SYNTHETIC = (
     "<strong>This model learned from synthetic people</strong>: drawn faces, computed voices, sentences from "
     "templates. It shows how the page works. What it says of a real person means nothing."
 )
+TERMS = "Terms of this model: {terms}"
 HEARD = "Words: what you type, and what {name} hears you say."
 NOT_HEARD = "Speech to text is off: the voice is read by its sound alone, words only as you type them."
 

@@ -19,7 +19,7 @@ class Predict:
     """
 
     model_path: Path = Path("checkpoints/best_model")
-    """The folder that training wrote; best_model.pth is taken for the folder best_model."""
+    """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model."""
     text: str | None = None
     """What was said."""
     audio: Path | None = None
@@ -67,7 +67,7 @@ class Timeline:
     file: Annotated[Path, tyro.conf.Positional]
     """The recording: sound or film."""
     model_path: Path = Path("checkpoints/best_model")
-    """The folder that training wrote; best_model.pth is taken for the folder best_model."""
+    """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model."""
     output_dir: Path = Path("results")
     """Where the files go."""
     window: float = 4.0

@@ -22,7 +22,7 @@ class Evaluate:
     """
 
     model_path: Path = Path("checkpoints/best_model")
-    """The folder that training wrote; best_model.pth is taken for the folder best_model."""
+    """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model."""
     output_dir: Path = Path("results")
     """Where the report goes."""
     no_pictures: bool = False

@@ -21,7 +21,7 @@ class Demo:
     """
 
     model_path: Path | None = None
-    """The folder that training wrote; without it the model that ships, or the one that `make run` made."""
+    """The folder that training wrote; without it the model that ships, emobraid/compact."""
     port: int = 7860
     """Port to listen on."""
     host: str = "127.0.0.1"
@@ -57,7 +57,7 @@ class Serve:
     """
 
     model_path: Path | None = None
-    """The folder that training wrote; without it the model that ships, or the one that `make run` made."""
+    """The folder that training wrote; without it the model that ships, emobraid/compact."""
     no_page: bool = False
     """Serve the API alone, without the page."""
     llm_url: str | None = None

@@ -118,7 +118,7 @@ def to_toml(config: Config) -> str:
 ELSEWHERE = ("data_root", "workers", "cache_dir", "cache", "allow_outside")
 
 #: settings that came after the first studies, with the value that stands for what was done before they existed
-LATER = {("model", "added_labels"): 0, ("few_shot", "every_subset"): True}
+LATER = {("model", "added_labels"): 0, ("training", "voice_change"): 0.0, ("few_shot", "every_subset"): True}
 
 
 def fingerprint(config: Config) -> str:

@@ -56,6 +56,8 @@ class TrainingConfig:
     """The first epochs learn without labels, from which modalities belong together; unlabelled rows count there."""
     augment: bool = True
     """Vary training inputs: word dropout, loudness and SpecAugment, mirrored and shifted faces, feature noise."""
+    voice_change: float = Field(default=0.0, ge=0, le=0.5)
+    """Voices sound as if others spoke elsewhere: mel spectra stretched by up to this share, retuned and coloured."""
     unimodal_weight: float | None = Field(default=None, ge=0)
     """Loss on each modality's own decision; default: what the fusion asks for."""
     alignment_weight: float | None = Field(default=None, ge=0)

@@ -5,6 +5,7 @@ Shapes: N samples, T frames, F mel bands, W samples of a window.
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 LOWEST, HIGHEST = 70.0, 450.0  # Hz, the pitch of speaking voices
@@ -49,6 +50,25 @@ def pitch(frames: Tensor, window: Tensor, *, rate: int) -> tuple[Tensor, Tensor]
     voicing = ((strength.clamp(0, 1) - VOICED) / (1 - VOICED)).clamp(min=0)
     octaves = torch.log2(rate / (lag + shortest).float() / REFERENCE)
     return torch.where(voicing > 0, octaves, 0.0), voicing
+
+
+def as_others(values: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """What `measure` gave for a batch (B, T, F + 3), each as if somebody else spoke in another room: the mel spectrum
+    stretched by up to `most` as by another length of the vocal tract (Jaitly and Hinton 2013), the pitch moved by up to
+    twice that share of an octave, and the spectrum coloured by a random curve (FilterAugment, Nam et al. 2022,
+    arXiv:2110.03282)."""
+    size, steps, bands = len(values), values.shape[1], values.shape[2] - 3
+    stretch, tune = (most * (2 * torch.rand(size, 1, generator=generator) - 1) for _ in range(2))
+    colour = 4 * most * torch.randn(size, 1, 5, generator=generator)
+    at = (torch.arange(bands) * (1 + stretch)).clamp(max=bands - 1)  # (B, F)
+    low = at.floor().long().clamp(max=bands - 2)
+    below, above = (i[:, None].expand(-1, steps, -1).to(values.device) for i in (low, low + 1))
+    share = (at - low)[:, None].to(values.device)
+    mel = values[..., :bands]
+    mel = mel.gather(2, below) * (1 - share) + mel.gather(2, above) * share
+    mel = mel + F.interpolate(colour, size=bands, mode="linear", align_corners=True).to(values.device)
+    octaves = values[..., -3:-2] + 2 * tune[:, None].to(values.device) * (values[..., -2:-1] > 0)
+    return torch.cat([mel, octaves, values[..., -2:]], dim=-1)
 
 
 def measure(wave: Tensor, filters: Tensor, window: Tensor, hop: int, *, rate: int) -> Tensor:

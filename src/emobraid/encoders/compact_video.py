@@ -45,14 +45,15 @@ class CompactVideo(Encoder):
         return torch.zeros(0, self.SIDE, self.SIDE, dtype=torch.uint8)
 
     def augment(self, stream: Stream, generator: torch.Generator) -> Stream:
-        """Mirrored or not, a shift of up to three pixels, brightness within a fifth; one choice a clip."""
+        """Mirrored or not, a shift of up to three pixels, brightness within a fifth; one choice a clip. Stills come
+        as short clips, see `held`."""
         values = stream.values.clone()
         for i in range(len(values)):
             mirror, *shift = torch.randint(0, 7, (3,), generator=generator).tolist()
             clip = values[i].flip(-1) if mirror % 2 else values[i]
             values[i] = clip.roll((shift[0] - 3, shift[1] - 3), dims=(-2, -1))
         light = 0.8 + 0.4 * torch.rand(len(values), 1, 1, 1, generator=generator).to(values.device)
-        return Stream((values.float() * light).clamp(0, 255), stream.mask)
+        return held(Stream((values.float() * light).clamp(0, 255), stream.mask), generator)
 
     def encode(self, stream: Stream) -> Stream:
         values, mask = stream
@@ -62,3 +63,17 @@ class CompactVideo(Encoder):
         faces = self.cnn(flat)
         seen = faces.new_zeros(*mask.shape, self.dim).masked_scatter(mask[..., None], faces)
         return Stream(self.norm(self.lstm(Stream(seen, mask)).values + seen), mask)
+
+
+def held(stills: Stream, generator: torch.Generator, most: int = 4) -> Stream:
+    """A batch of stills (B, 1, S, S) as clips of one to `most` frames, each moved by up to a pixel: an LSTM that only
+    ever saw one frame would be at a loss in the second. A batch with clips in it stays as it is."""
+    values, mask = stills
+    if mask.shape[1] != 1:
+        return stills
+    times = torch.randint(1, most + 1, (len(mask),), generator=generator)
+    moves = torch.randint(-1, 2, (len(mask), most, 2), generator=generator).tolist()
+    clips = [
+        torch.stack([frame.roll(m, dims=(0, 1)) for m in some]) for frame, some in zip(values[:, 0], moves, strict=True)
+    ]
+    return Stream(torch.stack(clips), mask & (torch.arange(most) < times[:, None]).to(mask.device))

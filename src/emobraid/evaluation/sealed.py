@@ -22,6 +22,7 @@ from emobraid.evaluation.inference import predict_split
 from emobraid.evaluation.predictions import Predictions
 from emobraid.evaluation.report import write_report
 from emobraid.evaluation.retrieval import refuse_single, retrieval_figures
+from emobraid.weights import shipped
 
 
 class Opened(NamedTuple):
@@ -119,7 +120,9 @@ def enter(model_path: Path, opened: Opened, metrics: Mapping[str, Any], **more: 
 
 
 def _write(model_path: Path, config: Config, corpus: Corpus, split: PreparedSplit, **found: Any) -> None:
-    ledger = checkpoint.resolve(model_path).parent / "ledger.jsonl"
+    folder = checkpoint.resolve(model_path)
+    # a model that ships lies in the installed package, where nobody's ledger belongs
+    ledger = (Path() if folder in shipped().values() else folder.parent) / "ledger.jsonl"
     entry = {
         "opened": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": fingerprint(config),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from emobraid.config import Config
 from emobraid.data.prepared import PreparedSplit
+from emobraid.encoders.acoustics import as_others
 from emobraid.fusion import Fused
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Batch, Stream, drop_modalities, present
@@ -158,6 +159,10 @@ class Lesson:
         return batch._replace(streams=corrupt(batch.streams, torch.Generator().manual_seed(seed), **strength))
 
     def _varied(self, batch: Batch, generator: torch.Generator) -> Batch:
+        if most := self.config.training.voice_change:
+            heard = batch.streams["audio"]
+            changed = Stream(as_others(heard.values, most, generator), heard.mask)
+            batch = batch._replace(streams=batch.streams | {"audio": changed})
         return self.model.augment(batch, generator) if self.config.training.augment else batch
 
     def _supervised(self, read: Fused, led: Fused | None, batch: Batch, index: Sequence[int]) -> dict[str, Tensor]:

@@ -182,7 +182,9 @@ def _publish(
 ) -> None:
     before = checkpoint.read(checkpoint.resolve(asked.model_path)).get("README.md", b"").decode()
     card = f"{markdown(found)}\n## The model below it\n\n{before.replace('# An', '### An', 1)}"
-    files = checkpoint.model_files(grown, config, calibration=base.temperatures, card=card, synthetic=base.synthetic)
+    files = checkpoint.model_files(
+        grown, config, calibration=base.temperatures, card=card, synthetic=base.synthetic, terms=base.terms
+    )
     checkpoint.publish(asked.output_dir / BEST, files)
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
     (asked.output_dir / REPORT).write_text(text + "\n", encoding="utf-8")

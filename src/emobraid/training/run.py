@@ -184,6 +184,9 @@ def refuse_idle_settings(model: MultimodalEmotionModel, config: Config) -> None:
     settings = config.training
     if config.model.added_labels:
         raise ValueError("added_labels is what `emobraid add-emotion` writes; training learns all labels together")
+    heard = "audio" in config.model.modalities and config.model.audio_encoder == "compact"
+    if settings.voice_change and not heard:
+        raise ValueError("voice_change is for the compact voice encoder, and this model has none")
     if settings.reconstruction_weight and not config.model.fill_missing:
         raise ValueError("reconstruction_weight needs --fill_missing: nothing is imagined in this model")
     if config.model.fill_missing and not settings.reconstruction_weight:
