@@ -11,6 +11,7 @@ from emobraid.config import (
     DataConfig,
     ModelConfig,
     TrainingConfig,
+    as_it_was,
     fingerprint,
     parse,
     to_toml,
@@ -175,8 +176,10 @@ def test_settings_do_not_change_afterwards():
 
 
 def test_a_setting_that_came_later_does_not_make_others_of_what_was_measured_before():
-    plain = Config()
+    plain = parse(as_it_was({}), "stored long ago")
     assert fingerprint(plain) == "98370817ac92"  # as it was when the first studies were run
+    assert fingerprint(Config()) != fingerprint(plain)  # faces have been read otherwise since
+    assert parse(as_it_was(to_tree(Config())), "stored today") == Config()
     wider = dataclasses.replace(plain.model, labels=(*plain.model.labels, "pride"))
     named, added = (
         dataclasses.replace(plain, model=dataclasses.replace(wider, added_labels=count)) for count in (0, 1)

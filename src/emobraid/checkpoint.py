@@ -191,7 +191,7 @@ def load_trained(path: Path) -> Trained:
 
 def load_config(folder: Path, files: Mapping[str, bytes]) -> Config:
     tree = tomllib.loads(files["config.toml"].decode())
-    return configuration.parse(tree, str(folder / "config.toml"))
+    return configuration.parse(configuration.as_it_was(tree), str(folder / "config.toml"))
 
 
 def tensors(blob: bytes, folder: Path) -> dict[str, Tensor]:

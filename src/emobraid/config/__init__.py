@@ -118,7 +118,21 @@ def to_toml(config: Config) -> str:
 ELSEWHERE = ("data_root", "workers", "cache_dir", "cache", "allow_outside")
 
 #: settings that came after the first studies, with the value that stands for what was done before they existed
-LATER = {("model", "added_labels"): 0, ("training", "voice_change"): 0.0, ("few_shot", "every_subset"): True}
+LATER = {
+    ("model", "added_labels"): 0,
+    ("model", "face_gradients"): False,
+    ("training", "subset_views"): "drawn",
+    ("training", "voice_change"): 0.0,
+    ("few_shot", "every_subset"): True,
+}
+
+
+def as_it_was(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that were stored earlier, with those that did not exist then standing at what was done."""
+    stored = {section: dict(values) for section, values in tree.items()}
+    for (section, name), usual in LATER.items():
+        stored.setdefault(section, {}).setdefault(name, usual)
+    return stored
 
 
 def fingerprint(config: Config) -> str:

@@ -66,6 +66,8 @@ class ModelConfig:
     """Pretrained picture encoder, with --video_encoder pretrained."""
     video_max_frames: int = Field(default=30, ge=1, le=600)
     """Face crops taken from a clip, evenly spaced in time."""
+    face_gradients: bool = True
+    """The compact video encoder reads histograms of oriented gradients beside what it learns; they need few faces."""
     video_tuning: TuningMethod = "frozen"
     """What of a pretrained picture encoder learns."""
     adapter_size: int = Field(default=64, ge=1)

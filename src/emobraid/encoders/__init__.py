@@ -33,7 +33,7 @@ def _compact(modality: str, config: ModelConfig) -> Encoder:
         return CompactAudio(config.encoder_dim, rate=config.audio_sample_rate)
     if modality == "motion":
         return CompactMotion(config.motion_width or MOCAP_WIDTH, config.encoder_dim)
-    return CompactVideo(config.encoder_dim)
+    return CompactVideo(config.encoder_dim, gradients=config.face_gradients)
 
 
 def _pretrained(modality: str, config: ModelConfig) -> Encoder:

@@ -11,16 +11,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emobraid.encoders.base import Encoder
+from emobraid.encoders.gradients import described, histograms
 from emobraid.layers import BiLSTM
 from emobraid.stream import Stream
 
 
 class CompactVideo(Encoder):
-    """A small CNN on each face crop, then a bidirectional LSTM over the frames."""
+    """A small CNN on each face crop, with `gradients` beside a linear map of its oriented gradients, then a
+    bidirectional LSTM over the frames."""
 
     SIDE = 48
 
-    def __init__(self, dim: int = 128, *, dropout: float = 0.2) -> None:
+    def __init__(self, dim: int = 128, *, dropout: float = 0.2, gradients: bool = True) -> None:
         super().__init__()
         self.dim = dim
         self.preparation = f"grey-faces:1:{self.SIDE}"
@@ -30,6 +32,10 @@ class CompactVideo(Encoder):
             # only real frames get here; once trained, the norm is a constant, so frames do not see each other
             blocks += [nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
         self.cnn = nn.Sequential(*blocks, nn.Flatten(1), nn.Dropout(dropout), nn.Linear(128 * 9, dim))
+        # nothing of the histograms is learned, so a few hundred faces are enough to read them
+        width = described(self.SIDE)
+        read = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim))
+        self.gradients = read if gradients else None
         self.lstm = BiLSTM(dim, dim // 2)
         self.norm = nn.LayerNorm(dim)
 
@@ -61,6 +67,8 @@ class CompactVideo(Encoder):
         flat = flat - flat.mean(dim=(2, 3), keepdim=True)  # a darker room or skin is no emotion
         flat = flat / flat.std(dim=(2, 3), keepdim=True).clamp(min=0.05)
         faces = self.cnn(flat)
+        if self.gradients is not None:
+            faces = faces + self.gradients(histograms(flat))
         seen = faces.new_zeros(*mask.shape, self.dim).masked_scatter(mask[..., None], faces)
         return Stream(self.norm(self.lstm(Stream(seen, mask)).values + seen), mask)
 
