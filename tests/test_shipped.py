@@ -164,6 +164,17 @@ def test_a_model_that_grows_out_of_it_keeps_its_terms(tmp_path, monkeypatch, cap
     assert checkpoint.load_trained(Path("grown/best_model")).terms == checkpoint.load_trained(Path(NAME)).terms
 
 
+def test_a_student_keeps_the_terms_of_whom_it_learns_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"words of it,,,{label}" for label in LabelSpace().names]
+    for table in ("train.csv", "val.csv"):
+        Path(table).write_text("\n".join(["text,audio_path,video_path,emotion", *rows]) + "\n")
+    asked = ["--mode", "distillation", "--teacher_model", NAME, "--student_size", "tiny", "--modalities", "text"]
+    few = ["--num_epochs", "1", "--data_root", ".", "--no_cache", "--output_dir", "student", "--device", "cpu"]
+    assert cli.main(["train", *asked, *few]) == 0
+    assert checkpoint.load_trained(Path("student/best_model")).terms == checkpoint.load_trained(Path(NAME)).terms
+
+
 def test_a_wheel_holds_it(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
     code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"

@@ -134,12 +134,6 @@ def teachers_reading(
     return guide
 
 
-def load_teacher(path: Path) -> tuple[MultimodalEmotionModel, Config]:
-    """The teacher at `path`; ValueError when there is none."""
-    model, config, *_ = checkpoint.load_model(path)
-    return model, config
-
-
 def _key(config: Config, teacher: Config, train: PreparedSplit) -> str:
     """Changes with the teacher's weights, its settings, the rows, and what the student takes from it."""
     assert config.distillation.teacher_model

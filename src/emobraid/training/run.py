@@ -25,7 +25,7 @@ from emobraid.fusion import FUSIONS
 from emobraid.model import MultimodalEmotionModel
 from emobraid.training import state
 from emobraid.training.card import model_card
-from emobraid.training.distillation import KnowledgeDistillationModel, load_teacher, sized, teachers_reading
+from emobraid.training.distillation import KnowledgeDistillationModel, sized, teachers_reading
 from emobraid.training.guidance import Guide
 from emobraid.training.objectives import labelled
 from emobraid.training.processes import launched
@@ -78,9 +78,10 @@ def train(
             reporter.say(f"{name}: {note}")
     config = replace(config, model=_with_feature_widths(config, rows["train"]))
     loss_weights = objective_weights(config)
-    teacher = load_teacher(config.distillation.teacher_model) if config.distillation.teacher_model else None
+    taught_by = config.distillation.teacher_model
+    teacher = checkpoint.load_trained(taught_by) if taught_by else None
     torch.manual_seed(config.training.seed)
-    pair = KnowledgeDistillationModel(teacher[0], config.model) if teacher else None
+    pair = KnowledgeDistillationModel(teacher.model, config.model) if teacher else None
     model = pair.student if pair else MultimodalEmotionModel(config.model)
     refuse_idle_settings(model, config)
     with processes.main_process_first():  # the others find in the cache what the first has decoded
@@ -97,8 +98,9 @@ def train(
         guide = None
         with processes.main_process_first():
             if pair and teacher:
-                guide = teachers_reading(pair, teacher[1], config, splits["train"], folder, reporter)
-        return _train(model, splits, config, folder, loss_weights, saved, reporter, guide, sharding)
+                guide = teachers_reading(pair, teacher.config, config, splits["train"], folder, reporter)
+        terms = teacher.terms if teacher else ""  # a student keeps those of whom it learns from
+        return _train(model, splits, config, folder, loss_weights, saved, reporter, guide, sharding, terms)
 
 
 def needs_labels(config: Config) -> bool:
@@ -116,12 +118,13 @@ def _train(
     reporter: TrainingReporter,
     guide: Guide | None,
     sharding: Sharding,
+    terms: str,
 ) -> Outcome:
     def keep_best(model: MultimodalEmotionModel, standing: Standing) -> None:
         if not main and sharding == "none":
             return
         card = model_card(model, config, standing, len(splits["train"]))
-        files = checkpoint.model_files(model, config, calibration={}, card=card, synthetic=synthetic)
+        files = checkpoint.model_files(model, config, calibration={}, card=card, synthetic=synthetic, terms=terms)
         if main:
             checkpoint.publish(folder / BEST, files)
 
