@@ -20,7 +20,7 @@ def find_model(given: Path | None) -> tuple[Path, bool | None]:
         return checkpoint.resolve(given), None
     if there := shipped():
         return next(iter(there.values())), None
-    if MADE.is_dir():
+    if MADE.is_dir():  # weights have terms of their own, and a package may come without them
         return MADE, True
     raise ValueError(NO_MODEL)
 

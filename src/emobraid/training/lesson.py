@@ -17,6 +17,7 @@ from emobraid.config import Config
 from emobraid.data.prepared import PreparedSplit
 from emobraid.encoders.acoustics import as_others
 from emobraid.fusion import Fused
+from emobraid.fusion.base import every_tensor
 from emobraid.model import MultimodalEmotionModel
 from emobraid.stream import Batch, Stream, drop_modalities, present
 from emobraid.training.corruption import corrupt
@@ -132,9 +133,14 @@ class Lesson:
             self.weights,
             self._affect(),
             consistency=self.config.training.consistency_weight,
-            exclusive=self.config.model.label_kind == "exclusive",
+            exclusive=self.exclusive,
         )
         return self._led(losses, whole(read), index)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether an utterance has one class."""
+        return self.config.model.label_kind == "exclusive"
 
     def dropout_rate(self, progress: float) -> float:
         """The chance that a modality is hidden at this point of training."""
@@ -167,12 +173,11 @@ class Lesson:
 
     def _supervised(self, read: Fused, led: Fused | None, batch: Batch, index: Sequence[int]) -> dict[str, Tensor]:
         settings = self.config.training
-        exclusive = self.config.model.label_kind == "exclusive"
         losses = weighted_losses(read, batch, self.classification, self.weights, self._affect())
         if led is not None:
             losses["classification"] = losses["classification"] / 2
             losses["whole"] = self.classification(led, batch) / 2
-            gap = towards_logits(read.logits, led.logits.detach(), exclusive=exclusive)
+            gap = towards_logits(read.logits, led.logits.detach(), exclusive=self.exclusive)
             losses["consistency"] = settings.consistency_weight * gap
         return self._led(losses, read, index)
 
@@ -187,9 +192,12 @@ class Lesson:
         if self.guide is not None:
             losses = {n: loss * (taught.label_weight if n in BY_LABELS else 1.0) for n, loss in losses.items()}
             guide = self.guide.rows(torch.as_tensor(index)).to(read.logits.device)
-            exclusive = self.config.model.label_kind == "exclusive"
             losses |= guided_losses(
-                read, guide, teaching(self.config), temperature=taught.distillation_temperature, exclusive=exclusive
+                read,
+                guide,
+                teaching(self.config),
+                temperature=taught.distillation_temperature,
+                exclusive=self.exclusive,
             )
         return losses
 
@@ -215,12 +223,4 @@ def beside(one: Mapping[str, Stream], other: Mapping[str, Stream]) -> dict[str, 
 def halves(read: Fused) -> tuple[Fused, Fused]:
     """The readings of the two views that `beside` put together."""
 
-    def half(which: int) -> Fused:
-        def cut(value: object) -> object:
-            if isinstance(value, Tensor):
-                return value.chunk(2)[which]
-            return value if value is None else type(value)(*map(cut, value))  # type: ignore[call-overload]
-
-        return Fused(*map(cut, read))  # type: ignore[arg-type]
-
-    return half(0), half(1)
+    return every_tensor(read, lambda x: x.chunk(2)[0]), every_tensor(read, lambda x: x.chunk(2)[1])
