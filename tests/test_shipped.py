@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import pytest
 import media_fixtures
 from emobraid import LabelSpace, Recognizer, checkpoint, cli
 from emobraid.app import furniture, launching
+from emobraid.config import parse
+from emobraid.recipes import load_recipe
 from emobraid.weights import named, shipped
 
 NAME = "emobraid/compact"
@@ -84,6 +87,12 @@ def test_a_face_that_stands_still_is_read_as_the_still(recognizer):
 def test_a_temperature_was_fitted_for_every_subset():
     fitted = json.loads((FOLDER / "calibration.json").read_text())["temperatures"]
     assert len(fitted) == 7
+
+
+def test_the_recipe_makes_what_ships():
+    recipe, made = parse(load_recipe("compact"), "compact"), checkpoint.load_config(FOLDER, checkpoint.read(FOLDER))
+    assert recipe.model == made.model
+    assert replace(recipe.training, device=made.training.device) == made.training
 
 
 @pytest.mark.parametrize("corpus", ["GoEmotions", "RAVDESS", "EmoDB", "nEMO", "FER2013"])
