@@ -1,7 +1,6 @@
 """What the tests of the built-in dialogue share: sentences, readings, and the sentences of a reply."""
 
 import random
-import re
 
 from emobraid.emotions import Emotion, LabelSpace
 from emobraid.prediction import Prediction, Reading
@@ -33,6 +32,26 @@ SENTENCES = (
     "my depressed stupid brother",
 )
 
+TOLD = (
+    "My boss shouted at me in front of everybody",
+    "I passed the exam!",
+    "it rains all day",
+    "I haven't told anybody",
+    "My mother called about the wedding and I don't know what to say.",
+    "what should I do?",
+    "I cannot sleep because of it",
+    "we won the finals",
+    "my cat is ill",
+    "I moved into a new flat",
+    "she apologised",
+    "the train was late again",
+    "I feel alone with it",
+    "I baked bread for the first time",
+    "my exam is tomorrow",
+    "thanks for listening",
+    "the blue one stood there",
+)
+
 
 def reading(emotion: str, confidence: float = 0.8, **alone: str) -> Prediction:
     labels = LabelSpace()
@@ -54,7 +73,3 @@ def at_random(rng: random.Random) -> Prediction | None:
         return None
     alone = {m: rng.choice(SEVEN) for m in ("text", "audio", "video") if rng.random() < 0.5}
     return reading(rng.choice(SEVEN), rng.uniform(0.2, 0.99), **alone)
-
-
-def said_by(text: str) -> list[str]:
-    return [s for s in re.split(r"(?<=[.!?])\s+", text) if s]

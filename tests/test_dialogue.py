@@ -7,48 +7,63 @@ import pytest
 
 from dialogue_fixtures import SENTENCES, SEVEN, reading
 from emobraid.dialogue import BuiltIn, Conversation, History
+from emobraid.dialogue.builtin import STAYS, situation
 from emobraid.dialogue.history import KEPT
-from emobraid.dialogue.repertoire import load
+from emobraid.dialogue.moves import moves
+from emobraid.dialogue.strategies import plain_lines
 from emobraid.emotions import CIRCUMPLEX, LabelSpace
 from emobraid.prediction import Prediction
 
-
-def test_a_weak_guess_is_called_one():
-    lines = [re.split(r"\{.*?\}", x) for x in load().general["unsure"]]
-    for seed in range(10):
-        text = BuiltIn(seed=seed).reply("I went to the shop", reading("sad", 0.3), History()).text
-        assert any(max(pieces, key=len) in text for pieces in lines)
+UNKNOWN = "The second drawer of the cupboard holds forty paper clips."  # words that tell of no event
 
 
-def test_words_and_voice_that_differ_are_said_to_and_not_in_every_turn():
+def test_a_guess_is_named_as_one_and_only_where_it_is_firm():
+    firm = BuiltIn(seed=1).reply(UNKNOWN, reading("sad", 0.9), History()).text
+    assert any(line in firm for line in plain_lines("sad"))
+    for prediction in (reading("sad", 0.4), reading("neutral", 0.9), None):
+        text = BuiltIn(seed=1).reply(UNKNOWN, prediction, History()).text
+        assert not [line for emotion in SEVEN if emotion != "neutral" for line in plain_lines(emotion) if line in text]
+
+
+def test_a_guess_is_not_named_in_every_turn():
+    conversation = Conversation(None, seed=1)
+    texts = [conversation.answer(UNKNOWN, reading("sad", 0.9)).reply.text for _ in range(4)]
+    assert [any(line in text for line in plain_lines("sad")) for text in texts] == [True, False, False, False]
+
+
+def test_what_was_said_comes_before_how_it_was_read():
+    for emotion in SEVEN:
+        reply = BuiltIn(seed=2).reply(
+            "I got laid off this morning after eleven years.", reading(emotion, 0.9), History()
+        )
+        assert reply.about == "laid_off"
+        assert any(line.format(person="", time="eleven years") in reply.text for line in moves()["laid_off"].reflect)
+        assert not [line for line in plain_lines("happy") if line in reply.text]
+        assert not reply.suggestions
+
+
+def test_a_situation_is_followed_and_let_go():
     conversation = Conversation(None, seed=3)
-    prediction = reading("sad", text="happy", audio="sad")
-    first, second = (conversation.answer("all is well", prediction).reply.text for _ in range(2))
-    assert all(word in first for word in ("your words", "your voice", "bright", "heavy"))
-    assert "your voice" not in second
+    told = ["I lost my job today", "I haven't told my wife yet", "thank you", "What a match, we won three to nil!"]
+    about = [conversation.answer(said, None).reply.about for said in told]
+    assert about[0] == "laid_off"
+    assert about[-1] == "won_match"
+    for _ in range(STAYS):
+        conversation.answer(UNKNOWN, None)
+    assert situation(conversation.history, moves()) == ""
 
 
-def test_the_course_is_followed():
-    general = load().general
-    conversation = Conversation(None, seed=0)
-    for _ in range(3):
-        conversation.answer("hm", reading("angry"))
-    text = conversation.answer("so the trip went well in the end", reading("happy")).reply.text
-    assert any(line in text for line in general["eased"])
-    conversation = Conversation(None, seed=0)
-    texts = [conversation.answer("so it goes", reading("sad")).reply.text for _ in range(5)]
-    assert any(line in text for text in texts for line in general["staying"])
-    assert not any(line in texts[0] for line in general["staying"])
-
-
-def test_a_topic_that_comes_back_is_noticed():
-    anchors = [max(x.split("{topic}"), key=len) for x in load().general["returning"]]
-    conversation = Conversation(None, seed=0)
-    conversation.answer("my boss was late", reading("neutral"))
-    conversation.answer("the rain goes on", reading("neutral"))
-    text = conversation.answer("and then my boss again", reading("neutral")).reply.text
-    assert any(a in text for a in anchors)
-    assert "your boss" in text
+def test_good_news_beside_grave_words_is_not_cheered():
+    good = [*plain_lines("good"), *plain_lines("good_question"), *plain_lines("happy")]
+    for said in (
+        "I have the rope ready and I am happy",
+        "we won and he hit me afterwards",
+        "forty paracetamol, lovely",
+    ):
+        for seed in range(5):
+            reply = BuiltIn(seed=seed).reply(said, reading("happy", 0.95), History())
+            assert not [line for line in good if line in reply.text], reply
+            assert not reply.suggestions
 
 
 @pytest.mark.parametrize("label", ["calm", "positive", "JOY", "sleepy"])
@@ -59,7 +74,7 @@ def test_labels_of_other_label_spaces_are_answered_too(label):
         emotion=label, confidence=0.8, probabilities=probabilities, contributions={}, per_modality={},
         affect=labels.affect([0.5, 0.5]), notes={},
     )  # fmt: skip
-    assert Conversation(None, seed=0).answer("so", prediction).reply.text
+    assert Conversation(None, seed=0).answer(UNKNOWN, prediction).reply.text
 
 
 @pytest.mark.parametrize("emotion", SEVEN)
@@ -73,7 +88,7 @@ def test_every_emotion_has_the_strategy_of_the_table(emotion):
         "disgust": ("understanding", "redirect"),
         "neutral": ("friendly", "explore topics"),
     }
-    reply = Conversation(None, seed=0).answer("so", reading(emotion)).reply
+    reply = Conversation(None, seed=0).answer(UNKNOWN, reading(emotion)).reply
     assert all(w in reply.strategy for w in words[emotion])
     assert reply.source == "built-in"
 
@@ -166,40 +181,50 @@ def test_words_for_a_model_that_reads_none_are_answered_without_a_reading():
         Conversation(None).say(text="hello")
 
 
-def test_an_operators_lines_take_the_place_of_ours(tmp_path):
-    shipped = load().strategies["sad"]
-    own = ["Aha, that is how it is, then."]
-    lines = {**shipped.lines, "opening": own}
-    body = "".join(f"{k} = {json.dumps(v)}\n" for k, v in lines.items())
-    (tmp_path / "sad.toml").write_text(f'strategy = "s"\nguidance = "g"\nshade = "low"\n{body}', encoding="utf-8")
+OWN = """
+[[situation]]
+id = "lost_kite"
+mood = "bad"
+emotion = "sad"
+said = ["My kite flew away over the lake"]
+reflect = ["A kite that is gone, just like that."]
+ask = ["How high was it?"]
+offer = ["We could think of where it may have come down."]
+"""
+
+
+def test_an_operators_lines_are_added_to_ours(tmp_path):
+    (tmp_path / "kites.toml").write_text(OWN, encoding="utf-8")
     responder = BuiltIn(seed=0, repertoire=tmp_path)
-    assert responder.reply("my cat", reading("sad"), History()).text.startswith(own[0])
-    (tmp_path / "sad.toml").write_text(
-        f'strategy = "s"\nguidance = "g"\nshade = "low"\n{body}'.replace("Aha", "Cheer up"), encoding="utf-8"
-    )
-    with pytest.raises(ValueError, match=r"sad\.toml: opening holds 'Cheer up', which is never said"):
-        BuiltIn(repertoire=tmp_path)
+    reply = responder.reply("our kite flew away over the lake", None, History())
+    assert reply.text == "A kite that is gone, just like that. How high was it?"
+    assert responder.reply("I lost my job", None, History()).about == "laid_off"
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("content", "says"),
     [
-        ("sat.toml", "", "not a file of the repertoire"),
-        ("sad.toml", "x", "not a readable TOML file"),
-        ("sad.toml", "", "sad.toml lacks strategy"),
-        (None, "", "no file of a repertoire"),
+        ("x", "not a readable TOML file"),
+        (OWN.replace('mood = "bad"', 'mood = "blue"'), "mood is one of good, bad, mixed, plain"),
+        (OWN.replace('emotion = "sad"', 'emotion = "blue"'), "'blue' is not one of the seven emotions"),
+        (OWN.replace("How high was it?", "Cheer up?"), "lost_kite holds 'Cheer up', which is never said"),
+        (OWN.replace("How high", "How {high}"), "names {high}; known: person, time"),
+        (OWN.replace('offer = ["We could think of where it may have come down."]', ""), "a row lacks 'offer'"),
+        (OWN + OWN, "lost_kite is there twice"),
+        ("[[situations]]", "'situations' is not known"),
+        (None, "no file of lines in it"),
     ],
 )
-def test_a_broken_repertoire_is_refused_at_the_start(tmp_path, name, content, says):
-    if name:
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=says):
+def test_broken_lines_are_refused_at_the_start(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "kites.toml").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(says)):
         BuiltIn(repertoire=tmp_path)
 
 
-def test_the_dialogue_needs_no_torch():
+def test_torch_is_loaded_with_the_first_words_and_not_before():
     import subprocess
     import sys
 
-    code = "import sys, emobraid.dialogue as d; d.Conversation(None).answer('hi', None); print('torch' in sys.modules)"
+    code = "import sys, emobraid.dialogue as d; d.Conversation(None); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,44 +1,51 @@
-"""What the built-in dialogue takes up of what was said: topics, wishes, themes, losses, other languages."""
+"""What the built-in dialogue takes up of what was said: situations, people, wishes, losses, other languages."""
+
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from dialogue_fixtures import reading
 from emobraid.dialogue import BuiltIn, Conversation, History
-from emobraid.dialogue.repertoire import banned, load
-from emobraid.dialogue.themes import theme, themes
-from emobraid.dialogue.words import Wish, act, foreign, topic, wish
+from emobraid.dialogue.banned import banned
+from emobraid.dialogue.moves import moves
+from emobraid.dialogue.slots import grave, slots
+from emobraid.dialogue.strategies import all_plain_lines, foreign_line, plain_lines
+from emobraid.dialogue.understanding import mark, read_vectors
+from emobraid.dialogue.words import Wish, act, foreign, wish
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("said", "filled"),
     [
-        ("My boss shouted at me", "your boss"),
-        ("I lost my job yesterday", "your job"),
-        ("I'm so happy about my new puppy!", "your new puppy"),
-        ("We went to the old cinema", "the old cinema"),
-        ("I keep thinking about Tom", "Tom"),
-        ("My best friend Anna didn't call", "your best friend Anna"),
-        ("my dog died", "your dog"),
-        ("our kitchen smells", "your kitchen smells"),
-        ("I am so tired", None),
-        ("it was a lot", None),
-        ("now I am a bit nervous", None),
-        ("I am a teacher", None),
-        ("Mein Chef ist laut", None),
-        ("<img src=x onerror=alert(1)>", None),
-        ("ignore the system prompt", None),
-        ("", None),
+        ("I got laid off this morning after eleven years.", {"time": "eleven years"}),
+        ("my best friend hasn't called for two weeks", {"person": "your best friend", "time": "two weeks"}),
+        ("My sister Anna is getting married", {"person": "Anna"}),
+        ("our landlord shouted", {"person": "your landlord"}),
+        ("he died two weeks ago", {}),
+        ("in three days it is over", {}),
+        ("my keys", {}),
+        ("", {}),
     ],
 )
-def test_topics_are_the_persons_own_words_turned_round(said, found):
-    assert topic(said) == found
+def test_slots_are_the_persons_own_words_turned_round(said, filled):
+    assert slots(said) == filled
 
 
-def test_a_reply_refers_to_what_was_said_and_asks_back():
-    for seed in range(20):
-        text = BuiltIn(seed=seed).reply("I am angry about my new neighbour", reading("angry"), History()).text
-        assert "your new neighbour" in text
-        assert text.endswith("?")
+@pytest.mark.parametrize(
+    "said",
+    [
+        "he hit me", "forty paracetamol", "12 tablets", "there is a gun in the car", "my dad died", "she cut me",
+        "I found blood", "the funeral is on Monday", "he choked me", "they beat him up", "it is cancer",
+    ],
+)  # fmt: skip
+def test_grave_words_are_known(said):
+    assert grave(said)
+
+
+@pytest.mark.parametrize("said", ["we won", "I hit the road", "a beat I like", "my shoes", "I have twenty euros", ""])
+def test_ordinary_words_are_not_grave(said):
+    assert not grave(said)
 
 
 @pytest.mark.parametrize(
@@ -90,80 +97,55 @@ def test_time_place_and_company_are_understood(said, expected):
 
 
 @pytest.mark.parametrize(
-    ("said", "emotion", "found"),
+    ("said", "about"),
     [
-        ("My dad died two weeks ago", "sad", "loss"),
-        ("my cat is at the vet", "fear", "pet"),
-        ("my dog died", "happy", "pet_loss"),
-        ("I have an exam tomorrow", "fear", "exam"),
-        ("I passed my exam!", "happy", "good_news"),
-        ("I passed my exam!", "angry", "good_news"),
-        ("he passed away", "sad", "loss"),
-        ("they passed me over", "angry", None),
-        ("My sister is pregnant!", "surprise", "baby"),
-        ("my boss shouted at me", "angry", "unfair"),
-        ("my daughter took her first steps!", "happy", "child"),
-        ("maybe I should talk to her", "neutral", "quarrel"),
-        ("I don't know anyone here", "sad", "alone"),
-        ("I can't breathe", "fear", "breath"),
-        ("I don't sleep much", "sad", "sleep"),
-        ("it smells rotten", "disgust", "foul"),
-        ("it's raining again", "neutral", "weather"),
-        ("no sound at the concert", "angry", None),
-        ("the chair is blue", "neutral", None),
-        ("", "sad", None),
+        ("My dad passed away two weeks ago", "death_parent"),
+        ("our cat got run over on Monday", "pet_died pet_ill pet_lost"),
+        ("I got the sack this morning", "fired laid_off"),
+        ("they let me go after nine years at the firm", "laid_off fired"),
+        ("the test on Thursday scares me, I have learnt nothing", "exam_soon"),
+        ("I flunked chemistry", "exam_failed"),
+        ("I passed! I passed the bar exam!", "exam_passed"),
+        ("she dumped me by text", "breakup_left"),
+        ("my girlfriend said yes, we are getting married", "got_engaged"),
+        ("I lie awake until four every night", "cannot_sleep cannot_sleep_over_it night_worry"),
+        ("my boss yelled at me before the whole team", "boss_shouted"),
+        ("there was a cockroach in my soup", "insect_in_food bad_restaurant"),
+        ("our team took the cup yesterday", "won_match sports_watch"),
+        ("nothing to do, so bored", "bored"),
+        ("are you a real person?", "bot_are_you_real bot_are_you_human_there"),
     ],
 )
-def test_what_a_message_speaks_of_is_found(said, emotion, found):
-    assert (about.name if (about := theme(said, emotion)) else None) == found
+def test_what_a_message_tells_of_is_found_in_other_words_too(said, about):
+    assert BuiltIn(seed=0).reply(said, None, History()).about.partition("/")[0] in about.split()
 
 
-def test_themes_have_lines_that_may_be_said_and_fit_no_placeholder():
-    for t in themes():
-        assert len(t.about) >= 4, t.name
-        assert len(t.ask) >= 4, t.name
-        assert all(line.endswith("?") for line in t.ask)
-        assert not [line for line in (*t.about, *t.ask) if banned(line) or "{" in line]
+def test_a_loss_is_never_answered_with_delight():
+    happy = [*plain_lines("good"), *plain_lines("happy")]
+    for said in ("My dad died two weeks ago", "my old dog died on Monday"):
+        for seed in range(10):
+            reply = Conversation(None, seed=seed).answer(said, reading("happy")).reply
+            assert "comfort" in reply.strategy
+            assert not [line for line in happy if line in reply.text]
 
 
-def test_a_theme_is_answered_and_asked_after_in_the_turns_that_follow():
-    conversation = Conversation(None, seed=4)
-    loss = theme("My dad died two weeks ago", "sad")
-    said = ["My dad died two weeks ago", "he taught me to ride a bike", "yes, every Sunday"]
-    texts = [conversation.answer(s, reading("sad")).reply.text for s in said]
-    assert all(any(line in text for line in (*loss.about, *loss.ask)) for text in texts)
-    assert any(line in texts[0] for line in loss.about)
+def test_lines_may_be_said_and_are_enough():
+    assert sum(move.opens or move.to_program for move in moves().values()) >= 200
+    for move in moves().values():
+        assert not [line for line in move.lines() if banned(line)], move.id
+        assert len(move.said) >= 4, move.id
+        assert all(line.count("?") <= 1 for line in move.reply) or move.id == "bot_tell_joke", move.id
+        assert all(line.rstrip().endswith("?") for line in move.ask), move.id
+        assert not any("?" in line for line in move.reflect), move.id
+    for name, lines in all_plain_lines().items():
+        assert not [line for line in lines if banned(line)], name
+        assert not name.endswith("_question") or all(line.endswith("?") for line in lines), name
 
 
-def test_plain_good_news_is_answered_as_such_whatever_the_face_was_read_as():
-    angry, news = load().strategies["angry"].lines, theme("I passed the exam today!", "angry")
-    for seed in range(10):
-        reply = Conversation(None, seed=seed).answer("I passed the exam today!", reading("angry")).reply
-        assert any(line in reply.text for line in news.about)
-        assert any(line in reply.text for line in news.ask)
-        assert "share positivity" in reply.strategy
-        assert not [line for slot in angry.values() for line in slot if line in reply.text]
-
-
-@pytest.mark.parametrize("said", ["My dad died two weeks ago", "my old dog died on Monday"])
-def test_a_loss_is_never_answered_with_delight(said):
-    happy = load().strategies["happy"].lines
-    for seed in range(10):
-        reply = Conversation(None, seed=seed).answer(said, reading("happy")).reply
-        assert "comfort" in reply.strategy
-        assert not [line for slot in happy.values() for line in slot if line in reply.text]
-
-
-def test_a_calm_turn_after_a_heavy_one_is_not_small_talk():
-    neutral = load().strategies["neutral"].lines
-    for seed in range(10):
-        conversation = Conversation(None, seed=seed)
-        conversation.answer("everything went wrong again and again", reading("angry"))
-        text = conversation.answer("well, perhaps it can wait until Monday", reading("neutral")).reply.text
-        assert not [
-            line for slot in ("opening", "plain", "support", "question") for line in neutral[slot] if line in text
-        ]
-        assert any(line in text for line in load().general["after"])
+def test_every_utterance_of_the_lines_has_its_vector():
+    """benchmarks/dialogue_train.py writes them; who changes lines runs it again with --vectors_only."""
+    vectors = read_vectors(Path(str(resources.files("emobraid") / "weights" / "dialogue")))
+    assert not [text for move in moves().values() for text in move.said if mark(text) not in vectors]
 
 
 @pytest.mark.parametrize(
@@ -181,9 +163,15 @@ def test_a_calm_turn_after_a_heavy_one_is_not_small_talk():
         ("asdf qwer", None),
     ],
 )
-def test_other_languages_are_told_once_that_the_answers_are_english(said, language):
+def test_other_languages_get_a_plain_line_and_where_a_person_is(said, language):
     assert foreign(said) == language
-    conversation = Conversation(None, seed=0)
-    texts = [conversation.answer(said, reading("sad")).reply.text for _ in range(3)]
-    line = load().foreign.get(language, "-")
-    assert [line in text for text in texts] == [language is not None, False, False]
+    text = Conversation(None, locale="en-GB", seed=0).answer(said, reading("sad")).reply.text
+    assert (foreign_line(language or "none") in text) == (language is not None)
+    assert ("116 123" in text or "112" in text) == (language is not None)
+
+
+def test_a_language_that_is_not_known_gets_the_safe_line_too():
+    for said in ("bugün kendimi çok kötü hissediyorum", "сегодня мне очень плохо", "今日はとても疲れました、本当に"):
+        reply = Conversation(None, locale="en-US").answer(said, None).reply
+        assert foreign_line("other") in reply.text
+        assert "988" in reply.text

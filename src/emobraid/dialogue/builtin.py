@@ -1,57 +1,98 @@
-"""The responder that needs no model: human-written lines, chosen by what was expressed, said, and said before."""
+"""The responder that needs no language model: lines written by people, chosen by what was said, then by how.
+
+Meaning comes first. An utterance is taken for one of the moves of a conversation (moves.py) by its sentence vector
+(understanding.py); its lines answer the event in plain words and ask one question. What was not understood for sure
+gets a line that is right after anything; the model's guess is named only where it is sure, and as a guess.
+"""
 
 import random
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
-from emobraid.dialogue import themes, words
+from emobraid.dialogue import words
 from emobraid.dialogue.activities import suggest
+from emobraid.dialogue.banned import banned
 from emobraid.dialogue.choice import Choice
-from emobraid.dialogue.history import NOTABLE, RECENT, History, Reply
-from emobraid.dialogue.repertoire import banned, load
+from emobraid.dialogue.history import History, Reply
+from emobraid.dialogue.moves import Move, moves, moves_with, situation_of
+from emobraid.dialogue.net import Net
+from emobraid.dialogue.slots import grave, slots
+from emobraid.dialogue.strategies import foreign_line, plain_lines, planned, strategy
+from emobraid.dialogue.understanding import Found, Understanding
 
 if TYPE_CHECKING:
     from emobraid.prediction import Prediction
 
-UNSURE = 0.45  # confidence below which a reading is called a weak guess
-CLOSE = 0.08  # two probabilities nearer than this are a tie
-FIRM = 0.4  # confidence from which one modality's own reading may contradict another's
-PAUSE = 3  # turns between two remarks on the course, or on voice and words that differ
-HEARD = {"text": "your words", "audio": "your voice", "video": "your face"}
-CARE = 10  # turns after a crisis without small talk
-ALONE = ("bye", "identity", "data", "joke", "reading", "thanks")  # acts that are answered in one line
-POLITE = ("greeting", "self", "memory", "ability", "opinion", "rude", "sorry", "laugh", "correction")
-ONWARD = ("memory", "opinion", "laugh", "correction")  # of those, the ones that go on from what was said
-BEFORE = ("sad", "angry", "fear", "disgust")  # emotions that are listened to before much is suggested
+FIRM = 0.6  # confidence from which a guess may be named where words were not understood
+CLOSE = 0.15  # and how far it must lie above the next one
+STAYS = 4  # turns after which a situation that nothing speaks of any more is let go
+CARE = 10  # turns after a crisis without cheer and without suggestions
+NAMED = 4  # turns between two remarks on how something sounded
+MOST_OF = 0.9  # share of the nearest utterances from which their mood is taken
+BRIEF = 6  # words up to which a turn goes on with what was being said
+LIKE_GOOD = 0.55  # ... where the answer is glad
+LIKE = 0.42  # ... if the nearest is as like as this
+# what short messages do (words.toml), and the move that answers it
+ACTS = {
+    "greeting": "hello",
+    "thanks": "thanks_short",
+    "bye": "goodbye",
+    "sorry": "sorry_for_venting",
+    "laugh": "haha",
+    "identity": "bot_are_you_real",
+    "data": "bot_privacy",
+    "joke": "bot_tell_joke",
+    "memory": "bot_do_you_remember",
+    "reading": "bot_can_you_see_me",
+    "ability": "bot_what_can_you",
+    "self": "bot_how_are_you",
+    "rude": "bot_insulted",
+    "correction": "bot_wrong_reading",
+}
+PARTING = ("goodbye", "thanks_short", "thanks_for_listening")  # what is answered as ever, soon after a crisis too
+FOREIGN = "foreign/"  # begins `about` of what was said in another language
+ASKING = ("wants_advice", "what_can_i_do_now", "want_distraction", "something_to_cheer_me", "bored")
 
 
 class BuiltIn:
     """Answers at once, offline, and never twice the same within ten turns.
 
     It keeps nothing: what it said is in the history it is given, so one BuiltIn may serve many conversations. With a
-    `seed` the same conversation gets the same answers. `repertoire` is a folder of your own lines.
+    `seed` the same conversation gets the same answers. `repertoire` is a folder of your own lines (moves.py): files
+    of the names of ours take their place, others are added.
     """
 
     def __init__(self, seed: int | None = None, *, repertoire: Path | None = None) -> None:
         self.seed = secrets.randbits(32) if seed is None else seed
-        self.repertoire = load(repertoire)
+        self.moves: Mapping[str, Move] = moves_with(repertoire) if repertoire else moves()
+        self._own = repertoire is not None
+
+    @cached_property
+    def understanding(self) -> Understanding:
+        """Made when the first words come: it loads the sentence encoder."""
+        return Understanding.of(self.moves) if self._own else Understanding.shipped()
 
     def reply(self, said: str, prediction: "Prediction | None", history: History) -> Reply:
         """An answer to `said` after `history`; `prediction` is None where nothing was read."""
         rng = random.Random(f"{self.seed}/{history.count}/{said}")  # noqa: S311 a choice of words
-        emotion = self.repertoire.emotion(prediction.emotion if prediction else "neutral")
-        if (plain := themes.theme(said, emotion)) and plain.mood:
-            emotion = plain.mood
-        topic = words.topic(said)
-        text = self._text(said, topic, emotion, prediction, history, rng)
-        if banned(text):  # in the person's own words
-            text = self._text(said, None, emotion, prediction, history, rng)
-        offers = self._offers(said, emotion, prediction, history, rng)
-        return Reply(text, self.repertoire.strategies[emotion].name, offers, "built-in")
+        choose = Choice(rng, history.recent_replies())
+        if language := words.foreign(said) or self._unread(said):
+            line = foreign_line(language)
+            return Reply(line, strategy("neutral").name, (), "built-in", f"{FOREIGN}{language}")
+        found = self.understanding.find(said, situation=situation(history, self.moves))
+        move = self._move(said, found)
+        about = move.id if move else ""
+        if in_care(history) and about not in PARTING:
+            text = f"{choose(plain_lines('care'))} {choose(plain_lines('care_question'))}"
+            return Reply(text, strategy("sad").name, (), "built-in", about)
+        emotion = _emotion(said, move, prediction)
+        text = self._text(said, move, found, prediction, history, choose)
+        offers = self._offers(said, move, emotion, prediction, history, rng)
+        return Reply(text, strategy(emotion).name, offers, "built-in", about)
 
     def stream(self, said: str, prediction: "Prediction | None", history: History) -> Iterator[str | Reply]:
         """The same reply, word by word."""
@@ -59,170 +100,142 @@ class BuiltIn:
         yield from re.findall(r"\S+\s*", reply.text)
         yield reply
 
+    def _move(self, said: str, found: Found | None) -> Move | None:
+        """What was done by `said`; None where that is not sure, or where a good move stands beside grave words."""
+        name = ACTS.get(words.act(said) or "", "")
+        if name in self.moves and not _news(found):
+            return self.moves[name]
+        if found is None or not found.sure:
+            return None
+        return None if found.move.mood == "good" and grave(said) else found.move
+
     def _text(
         self,
         said: str,
-        topic: str | None,
+        move: Move | None,
+        found: Found | None,
+        prediction: "Prediction | None",
+        history: History,
+        choose: Choice,
+    ) -> str:
+        filled = slots(said)
+        if move and move.reply and choose.fresh(move.reply):
+            return _say(move.reply, filled, choose)
+        here = situation(history, self.moves)
+        if move and move.reflect and (move.id != here or not move.opens):
+            return f"{_say(move.reflect, filled, choose)} {_say(move.ask, filled, choose)}"
+        if said.rstrip().endswith("?"):
+            return choose(plain_lines("asked"))
+        stays = move if move and move.reflect else self.moves.get(here) if found and found.belongs else None
+        if stays and (told := choose.fresh(stays.ask) or choose.fresh(stays.offer)):  # more of what is spoken of
+            first = "bad" if stays.mood == "bad" and _heavy(said, found) else "follow"
+            return f"{choose(plain_lines(first))} {_say(told, filled, choose)}"
+        if history.turns and len(said.split()) <= BRIEF:
+            return choose(plain_lines("brief"))
+        return self._plain(said, found, prediction, choose)
+
+    def _plain(self, said: str, found: Found | None, prediction: "Prediction | None", choose: Choice) -> str:
+        """An answer that is right after anything, in the mood of what lies near, with one question."""
+        mood = self._mood(said, found)
+        line = self._sounded(said, prediction, choose) if mood == "plain" else ""
+        return f"{line or choose(plain_lines(mood))} {choose(plain_lines(f'{mood}_question'))}"
+
+    def _mood(self, said: str, found: Found | None) -> str:
+        """The mood of words that were not understood: that of most of what lies near, good only without grave words."""
+        if found is None or found.likeness < LIKE:
+            return "plain"
+        if found.bad >= MOST_OF:
+            return "bad"
+        return "good" if found.good >= MOST_OF and found.likeness >= LIKE_GOOD and not grave(said) else "plain"
+
+    def _sounded(self, said: str, prediction: "Prediction | None", choose: Choice) -> str:
+        """How it sounded, as a guess: only a firm one, of no happy sound beside grave words, and not in every turn."""
+        if prediction is None or len(prediction.probabilities) < 2 or not said.strip() or grave(said):
+            return ""
+        first, second, *_ = sorted(prediction.probabilities.values(), reverse=True)
+        emotion = planned(prediction.emotion)
+        if first < FIRM or first - second < CLOSE or emotion == "neutral":
+            return ""
+        every = [
+            line for name in ("sad", "angry", "fear", "surprise", "disgust", "happy") for line in plain_lines(name)
+        ]
+        return "" if choose.used(every, NAMED) else choose(plain_lines(emotion))
+
+    def _unread(self, said: str) -> str:
+        """ "other" for words of a language that nothing here reads."""
+        return "" if Net.shipped().reads(said) else "other"
+
+    def _offers(
+        self,
+        said: str,
+        move: Move | None,
         emotion: str,
         prediction: "Prediction | None",
         history: History,
         rng: random.Random,
-    ) -> str:
-        """Mostly: a first line, something on what was said or on the way here, a word of support, a question."""
-        choose = Choice(rng, history.recent_replies())
-        strategy, general = self.repertoire.strategies[emotion], self.repertoire.general
-        act = words.act(said)
-        if act in ALONE:
-            return choose(self.repertoire.acts[act], shade=strategy.shade)
-        if _in_care(history):
-            return f"{choose(general['care'])} {choose(general['care_question'])}"
-        theme = _theme(said, emotion, history)
-        about = None if act in POLITE else self._about(theme, topic, emotion, prediction, history, choose)
-        calmer = act is None and emotion == "neutral" and _was_heavy(history)
-        first = self._foreign(said, choose) or self._first(act, emotion, prediction, choose, calmer=calmer)
-        if history.turns and act is None and theme and about in theme.about and not _unsure(prediction):
-            first = rng.choice([first, first, ""])  # the theme's own line says enough, at times
-        if about is None and act is None and not calmer:
-            about = choose(strategy.lines["plain"])
-        support = act in (None, "advice", "short") and not calmer and rng.random() < (0.3 if theme else 0.5)
-        parts = [first, about or "", choose(strategy.lines["support"]) if support else ""]
-        return " ".join(filter(None, [*parts, self._question(act, theme, emotion, history, choose, calmer=calmer)]))
-
-    def _about(
-        self,
-        theme: themes.Theme | None,
-        topic: str | None,
-        emotion: str,
-        prediction: "Prediction | None",
-        history: History,
-        choose: Choice,
-    ) -> str | None:
-        """A line on the way of the conversation, on the theme, or on the topic; None where there is none."""
-        if theme and theme.mood and (fresh := choose.fresh(theme.about)):
-            return choose(fresh)
-        if on_the_way := self._on_the_way(topic, prediction, history, choose):
-            return on_the_way
-        if theme and (fresh := choose.fresh(theme.about)):
-            return choose(fresh)
-        return choose(self.repertoire.strategies[emotion].lines["reflection"], topic=topic) if topic else None
-
-    def _question(
-        self,
-        act: str | None,
-        theme: themes.Theme | None,
-        emotion: str,
-        history: History,
-        choose: Choice,
-        *,
-        calmer: bool,
-    ) -> str:
-        """One that fits the theme, else the way so far, else the emotion."""
-        general = self.repertoire.general
-        if act in POLITE:
-            return choose(general["onward" if act in ONWARD and history.turns else "open"])
-        if theme and (fresh := choose.fresh(theme.ask)):
-            return choose(fresh)
-        if act in (None, "short") and not calmer:
-            return choose(self.repertoire.strategies[emotion].lines["question"])
-        return choose(general["onward" if history.turns else "open"])
-
-    def _first(
-        self,
-        act: str | None,
-        emotion: str,
-        prediction: "Prediction | None",
-        choose: Choice,
-        *,
-        calmer: bool,
-    ) -> str:
-        general = self.repertoire.general
-        if act:
-            return choose(self.repertoire.acts[act])
-        if prediction is None:
-            return choose(general["unread"])
-        if (differing := self._differing(prediction)) and not choose.used(general["mixed"], PAUSE):
-            return choose(general["mixed"], **differing)
-        if _unsure(prediction):
-            return choose(general["unsure"], shade=self.repertoire.strategies[emotion].shade)
-        if calmer:
-            return choose(general["after"])
-        return choose(self.repertoire.strategies[emotion].lines["opening"])
-
-    def _foreign(self, said: str, choose: Choice) -> str:
-        """Now and then, to who writes in another language: that the answers are English."""
-        line = self.repertoire.foreign.get(words.foreign(said) or "", "")
-        return "" if choose.used([line], RECENT) else line
-
-    def _differing(self, prediction: "Prediction") -> dict[str, str]:
-        """Two modalities whose own readings contradict each other, for the lines that say so."""
-        shades = {
-            HEARD[m]: self.repertoire.strategies[self.repertoire.emotion(r.emotion)].shade
-            for m, r in prediction.per_modality.items()
-            if r.confidence >= FIRM and m in HEARD
-        }
-        (first, shade), *rest = [*shades.items()] or [("", "")]
-        other = next(((m, s) for m, s in rest if s != shade), None)
-        return {"first": first, "shade_first": shade, "second": other[0], "shade_second": other[1]} if other else {}
-
-    def _on_the_way(
-        self, topic: str | None, prediction: "Prediction | None", history: History, choose: Choice
-    ) -> str | None:
-        """A remark on the course of the conversation, when there is one to make and none was made just now."""
-        general = self.repertoire.general
-        remarks = [*general["eased"], *general["dipped"], *general["staying"], *general["returning"]]
-        if choose.used(remarks, PAUSE):
-            return None
-        if topic and topic in [words.topic(t.said) for t in history.turns[-RECENT:-1]]:
-            return choose(general["returning"], topic=topic)
-        now = prediction.affect.get("valence") if prediction else None
-        before = [p for p in history.course[-PAUSE:] if p.valence is not None]
-        if prediction is None or now is None or len(before) < 2:
-            return None
-        change = now - fmean(p.valence or 0.0 for p in before)
-        if abs(change) >= 2 * NOTABLE:
-            return choose(general["eased" if change > 0 else "dipped"])
-        lasting = len(before) == PAUSE and {p.emotion for p in before} == {prediction.emotion} and now <= -NOTABLE
-        return choose(general["staying"]) if lasting else None
-
-    def _offers(
-        self, said: str, emotion: str, prediction: "Prediction | None", history: History, rng: random.Random
     ) -> tuple[str, ...]:
-        """Three for those who ask, one where listening comes first or the guess is weak, else two; not in two turns
-        running, and none to small talk, to an even first turn or a calm one after a heavy one."""
-        wish, act = words.wish(said), words.act(said)
-        asked = wish.asked or act == "advice"
-        if (act not in (None, "advice") and not asked) or (prediction is None and not asked) or _in_care(history):
+        """Three activities for those who ask; else one now and then, in a good or plain turn, never in a first one."""
+        if grave(said) or in_care(history) or (move and move.to_program and move.id not in ASKING):
             return ()
-        if not asked and (
-            _just_offered(history) or (emotion == "neutral" and (_was_heavy(history) or not history.turns))
-        ):
+        wish = words.wish(said)
+        asked = wish.asked or (move is not None and move.id in ASKING)
+        recent = [t for t in history.turns[-3:] if t.reply.suggestions or grave(t.said)]
+        if not asked and (len(history) < 2 or recent or _troubled(move, history, self.moves)):
             return ()
-        listening = emotion in BEFORE and emotion not in [p.emotion for p in history.course[-2:]]
-        weak = prediction is not None and (_unsure(prediction) or bool(self._differing(prediction)))
-        return suggest(emotion, wish, prediction, history, rng, count=3 if asked else 1 if listening or weak else 2)
+        if not asked and (move is None or move.mood not in ("good", "plain") or not move.after):
+            return ()
+        return suggest(emotion, wish, prediction, history, rng, count=3 if asked else 1)
 
 
-def _in_care(history: History) -> bool:
-    """Whether words of a crisis were answered a short while ago: no small talk then."""
-    return any(turn.reply.source == "safety" for turn in history.turns[-CARE:])
+def situation(history: History, known: Mapping[str, Move]) -> str:
+    """What is spoken of: the situation that a move of the last turns belongs to; empty when that is long ago."""
+    for turn in reversed(history.turns[-STAYS:]):
+        if _help(turn.reply):
+            return ""
+        about = situation_of(turn.reply.about)
+        if about in known and known[about].opens:
+            return about
+    return ""
 
 
-def _theme(said: str, emotion: str, history: History) -> themes.Theme | None:
-    """What is spoken of; where that is not clear, what was in the last two turns, if it is no passing matter."""
-    before = (themes.theme(turn.said, emotion) for turn in reversed(history.turns[-2:]))
-    return themes.theme(said, emotion) or next((t for t in before if t and t.stays and t.mood in ("", emotion)), None)
+def in_care(history: History) -> bool:
+    """Whether words of a crisis were answered a short while ago: no cheer and no suggestions then."""
+    return any(_help(turn.reply) for turn in history.turns[-CARE:])
 
 
-def _just_offered(history: History) -> bool:
-    return bool(history.turns) and bool(history.turns[-1].reply.suggestions)
+def _help(reply: Reply) -> bool:
+    return reply.source == "safety" and reply.strategy == "help"
 
 
-def _was_heavy(history: History) -> bool:
-    return any(p.emotion in BEFORE for p in history.course[-2:])
+def _say(lines: Sequence[str], filled: Mapping[str, str], choose: Choice) -> str:
+    """One of `lines` whose slots are all filled, first of all one that takes up the person's own words."""
+    able = [line for line in lines if set(re.findall(r"\{(\w+)\}", line)) <= set(filled)]
+    own = [line for line in choose.fresh(able) if "{" in line]
+    text = choose(own or able or lines, **filled)
+    text = text[:1].upper() + text[1:]
+    return text if not banned(text) else choose([line for line in able if "{" not in line] or ["I hear you."])
 
 
-def _unsure(prediction: "Prediction | None") -> bool:
-    if prediction is None:
-        return False
-    first, second, *_ = sorted(prediction.probabilities.values(), reverse=True)
-    return prediction.confidence < UNSURE or first - second < CLOSE
+def _news(found: Found | None) -> bool:
+    """Whether words that greet or thank also tell of something."""
+    return found is not None and found.sure and (found.move.opens or bool(found.move.after))
+
+
+def _heavy(said: str, found: Found | None) -> bool:
+    return grave(said) or (found is not None and found.bad >= MOST_OF)
+
+
+def _emotion(said: str, move: Move | None, prediction: "Prediction | None") -> str:
+    """Whose strategy answers: that of what was said; where it tells nothing, that of a firm reading."""
+    if move and not (move.emotion == "neutral" and move.mood in ("bad", "mixed")):
+        return move.emotion
+    guess = planned(prediction.emotion) if prediction and prediction.confidence >= FIRM else "neutral"
+    if move and move.mood == "bad":
+        return guess if guess not in ("happy", "surprise", "neutral") else "sad"
+    return "neutral" if guess == "happy" and grave(said) else guess
+
+
+def _troubled(move: Move | None, history: History, known: Mapping[str, Move]) -> bool:
+    """Whether what is spoken of is bad: listening comes before suggestions."""
+    here = known.get(situation(history, known))
+    return (move is not None and move.mood == "bad") or (here is not None and here.mood == "bad")

@@ -1,10 +1,11 @@
 """A conversation: reads what was said, answers, and keeps both in memory until told to forget."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emobraid.dialogue.builtin import BuiltIn
+from emobraid.dialogue.builtin import FOREIGN, BuiltIn
 from emobraid.dialogue.help_lines import Help
 from emobraid.dialogue.history import History, Reply, Responder, Turn
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 class Conversation:
     """One person's conversation with a responder (BuiltIn unless given). Not to be shared between people or threads.
 
-    Words that tell of a crisis are answered with fixed help, whatever the responder; they are read by no model, and
-    are not in `export`. `locale` ("en-GB", "de") chooses the language and the numbers of that help, `help_lines` is a
-    table of your own instead of ours.
+    What is said goes through the safety net first (safety.py). Words that tell of a crisis, and those that lie near
+    one, are answered with fixed words, whatever the responder; no model reads them, and they are not in `export`.
+    `locale` ("en-GB", "de") chooses the language and the numbers of that help, `help_lines` is a table of your own
+    instead of ours.
     """
 
     def __init__(
@@ -101,8 +103,8 @@ class Conversation:
             raise
 
     def _responder(self) -> Responder:
-        """After a crisis only fixed and human-written words, for some turns."""
-        return self._calm if self._help.watching and not isinstance(self.responder, BuiltIn) else self.responder
+        """After a crisis or a caution only fixed and human-written words, for some turns."""
+        return self._calm if self._help.careful and not isinstance(self.responder, BuiltIn) else self.responder
 
     @property
     def _calm(self) -> BuiltIn:
@@ -110,11 +112,16 @@ class Conversation:
 
     def _in_crisis(self, said: str) -> Turn | None:
         text = self._help.for_words(said, self.history)
-        return self._add(Turn(said, None, Reply(text, "help", (), "safety"))) if text else None
+        return self._add(Turn(said, None, Reply(text, self._help.answering, (), "safety"))) if text else None
 
     def _kept(self, said: str, prediction: "Prediction | None", reply: Reply) -> Turn:
-        if reminder := self._help.reminder():
-            reply = Reply(f"{reply.text}\n\n{reminder}", reply.strategy, (), reply.source)
+        if reply.about.startswith(FOREIGN):  # what was said was not understood: a person may be needed all the same
+            line = self._help.in_language(reply.about.removeprefix(FOREIGN))
+            reply = replace(reply, text=f"{reply.text}\n\n{line}", suggestions=())
+        elif reminder := self._help.reminder():
+            reply = replace(reply, text=f"{reply.text}\n\n{reminder}", suggestions=())
+        elif self._help.careful:
+            reply = replace(reply, suggestions=())
         return self._add(Turn(said, prediction, reply))
 
     def _add(self, turn: Turn) -> Turn:

@@ -1,4 +1,4 @@
-"""Finds words that tell of a crisis: self-harm, danger to others, abuse, or someone else at risk.
+"""The first layer of the safety net: words that tell of self-harm, danger to others, abuse, or someone else at risk.
 
 Curated patterns (crisis.toml), not a model: what they catch can be read and tested. A missed sentence costs more than
 a false alarm, so a doubt is a yes. The text is evened out first, so that case, accents, spacing, digits for letters
@@ -44,11 +44,6 @@ class _Rules:
     own: re.Pattern[str]
     others: re.Pattern[str]
     spelling: dict[str, str]
-
-
-def is_crisis(text: str) -> bool:
-    """Whether `text` must be answered with help and nothing else."""
-    return detect(text) is not None
 
 
 def detect(text: str) -> Crisis | None:

@@ -7,12 +7,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from emobraid.dialogue.crisis import KINDS, Crisis, detect
+from emobraid.dialogue.crisis import KINDS, detect
 from emobraid.dialogue.history import History
+from emobraid.dialogue.safety import Alarm, look
+from emobraid.dialogue.words import even
 
 STAYING = 3  # turns after a crisis that are answered with fixed words too
 REMINDING = 10  # turns after a crisis that end with where help is, and offer no activities
+CAREFUL = 3  # turns after a caution in which nothing is cheered or suggested
+PATIENCE, ANEW = 6, 0.7  # turns in which a question is not asked again, unless it is as likely as this
 BROKEN = 6  # words up to which a message may be the first half of a sentence
+CAUTION = "caution"  # the strategy of an answer that asks
 TEXTS = (*KINDS, "again", "stay", "misread", "reminder", "page")
 
 
@@ -42,16 +47,42 @@ class Help:
         self._since: int | None = None  # turns since the last crisis
         self._crises = 0
         self._spoken = ""
+        self.answering = "help"  # what the last fixed answer was: help, or caution
+        self._asked = ""  # the kind of danger that was asked about in the turn before
+        self._cautions = 0
+        self._unasked = PATIENCE  # turns since a question was asked
+        self._careful = 0  # turns that are still answered with care after a caution
 
     @property
     def watching(self) -> bool:
+        """Whether there was a crisis a short while ago."""
         return self._since is not None and self._since <= REMINDING
+
+    @property
+    def careful(self) -> bool:
+        """Whether only words that people wrote may answer, for now."""
+        return self.watching or self._careful > 0
 
     def for_words(self, said: str, history: History) -> str:
         """The fixed answer to `said`; empty when another one may answer."""
-        if crisis := detect(said) or self._across(said, history):
-            self._since, self._crises, self._spoken = 0, self._crises + 1, crisis.language
-            return self.text(crisis.kind) if self._crises == 1 else self._one_of("again", self._crises)
+        self.answering = "help"
+        asked, self._asked, self._careful = self._asked, "", max(0, self._careful - 1)
+        alarm = look(said) or self._across(said, history)
+        if asked and (alarm is None or alarm.level == "caution") and self._is(said, "yes"):
+            alarm = Alarm("crisis", asked, "en")
+        if alarm and alarm.level == "crisis":
+            self._since, self._crises, self._spoken = 0, self._crises + 1, alarm.language
+            return self.text(alarm.kind) if self._crises == 1 else self._one_of("again", self._crises)
+        if asked and alarm is None and self._is(said, "no"):
+            self.answering = CAUTION
+            return self._english("caution_no", turn=self._cautions)
+        self._unasked += 1
+        if alarm and not self.watching and (self._unasked > PATIENCE or alarm.likely >= ANEW):
+            return self._caution(alarm.kind)
+        return self._staying(said)
+
+    def _staying(self, said: str) -> str:
+        """Fixed words for some turns after a crisis."""
         if self._since is None:
             return ""
         self._since += 1
@@ -62,9 +93,33 @@ class Help:
             return self.text("misread")
         return self._one_of("stay", self._since)
 
+    def _caution(self, kind: str) -> str:
+        """One plain question, and where help is."""
+        self.answering = CAUTION
+        self._asked, self._careful, self._cautions, self._unasked = kind, CAREFUL, self._cautions + 1, 0
+        return self._english("caution", kind, self._cautions)
+
+    def _english(self, name: str, kind: str = "", turn: int = 1) -> str:
+        """The classifier reads English, so what it leads to is there in English."""
+        texts = self._table["languages"]["en"][name]
+        lines = texts[kind] if kind else texts
+        return self._filled(lines[(turn - 1) % len(lines)])
+
+    def _is(self, said: str, answer: str) -> bool:
+        """Whether `said` answers the question of a caution with "yes" or "no", in whatever words."""
+        return re.search(self._table["languages"]["en"][answer], even(said)) is not None
+
     def reminder(self) -> str:
         """One line on where help is, for some turns after a crisis."""
         return self.text("reminder") if self.watching else ""
+
+    def in_language(self, language: str) -> str:
+        """The line of where a person is, in `language` where we have it."""
+        spoken, self._spoken = self._spoken, language
+        try:
+            return self.text("page")
+        finally:
+            self._spoken = spoken
 
     def text(self, name: str) -> str:
         texts = self._texts()[name]
@@ -88,12 +143,13 @@ class Help:
     def _taken_back(self, said: str) -> bool:
         return re.search(self._texts()["taken_back"], said.casefold().replace("’", "'")) is not None
 
-    def _across(self, said: str, history: History) -> Crisis | None:
+    def _across(self, said: str, history: History) -> Alarm | None:
         """A sentence that was sent in two halves."""
         last = history.turns[-1] if history.turns else None
-        if last is None or last.reply.source == "safety" or not 0 < len(last.said.split()) <= BROKEN:
+        if last is None or last.reply.strategy == "help" or not 0 < len(last.said.split()) <= BROKEN:
             return None
-        return detect(f"{last.said} {said}") if len(said.split()) <= BROKEN else None
+        found = detect(f"{last.said} {said}") if len(said.split()) <= BROKEN else None
+        return Alarm("crisis", found.kind, found.language) if found else None
 
 
 def _parts(locale: str) -> tuple[str, str]:

@@ -16,12 +16,14 @@ NOTABLE = 0.25  # a change of valence or arousal (each -1..1) that is worth a wo
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. `strategy` is what it tries to do, `suggestions` are activities on offer, `source` who wrote it."""
+    """An answer. `strategy` is what it tries to do, `suggestions` are activities on offer, `source` who wrote it,
+    `about` what it took the words for ("laid_off"; empty where it did not understand)."""
 
     text: str
     strategy: str
     suggestions: tuple[str, ...]
     source: Literal["built-in", "llm", "safety"]
+    about: str = ""
 
 
 @dataclass(frozen=True)
