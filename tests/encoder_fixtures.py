@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from emobraid.encoders import CompactAudio, CompactText, CompactVideo, Features
+from emobraid.encoders import CompactAudio, CompactText, CompactVideo, FaceStem, Features, MiniLmStem
 from emobraid.encoders.compact_text import PIECES
+from emobraid.encoders.whisper_stem import WhisperStem
 from emobraid.stream import Stream, pad
+from tiny_stems import STEM_WIDTH, stem
 
 DIM = 16
 SOUND = 64 + 3  # mel bands; pitch, voicing and loudness
@@ -13,8 +15,11 @@ LENGTHS = [6, 0, 3, 1, 9]
 BUILDERS = {
     "text": lambda: CompactText(DIM, buckets=50),
     "audio": lambda: CompactAudio(DIM),
+    "whisper_stem": lambda: WhisperStem(DIM),
     "video": lambda: CompactVideo(DIM),
     "features": lambda: Features(7, DIM),
+    "minilm_stem": lambda: MiniLmStem(stem("text"), DIM),
+    "face_stem": lambda: FaceStem(stem("video"), DIM),
 }
 
 EVERY = pytest.mark.parametrize("name", BUILDERS)
@@ -35,8 +40,11 @@ def draw(name, length):
         return torch.randint(1, 51, (length, PIECES))
     return {
         "audio": torch.randn(length, SOUND),
+        "whisper_stem": torch.randn(length, 2 * 1_024),
         "video": torch.rand(length, 48, 48) * 255,
         "features": torch.randn(length, 7),
+        "minilm_stem": torch.cat([torch.randn(length, STEM_WIDTH), torch.randn(length, 7).log_softmax(1)], 1),
+        "face_stem": torch.cat([torch.randn(length, 256), torch.randn(length, 7).log_softmax(1)], 1),
     }[name]
 
 

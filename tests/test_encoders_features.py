@@ -16,8 +16,10 @@ def test_a_feature_vector_is_a_sequence_of_one():
     assert Features(2, DIM).prepare(np.array([[1.0, 2.0], [3.0, 4.0]])).shape == (2, 2)
 
 
-def test_features_that_are_no_numbers_become_zero():
-    assert Features(3, DIM).prepare(np.array([np.nan, np.inf, -np.inf])).tolist() == [[0, 0, 0]]
+def test_features_without_one_number_are_missing_and_single_ones_become_zero():
+    nothing = Features(3, DIM).prepare(np.array([np.nan, np.inf, -np.inf]))
+    assert nothing.shape == (0, 3)
+    assert Features(3, DIM).prepare(np.array([np.nan, 2, -np.inf])).tolist() == [[0, 2, 0]]
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 4), (1, 2, 3)])

@@ -12,8 +12,11 @@ from encoder_fixtures import BUILDERS, DIM, EVERY, LENGTHS, assert_same, batch, 
 JUNK = {
     "text": [-1, 10**9],
     "audio": [float("nan"), float("inf"), 1e9],
+    "whisper_stem": [float("nan"), float("inf"), 1e9],
     "video": [float("nan"), float("inf"), 1e9],
     "features": [float("nan"), float("inf"), 1e9],
+    "minilm_stem": [float("nan"), float("inf"), 1e9],
+    "face_stem": [float("nan"), float("inf"), 1e9],
 }
 
 EACH_JUNK = pytest.mark.parametrize(("name", "junk"), [(n, j) for n, junks in JUNK.items() for j in junks])
@@ -100,7 +103,7 @@ def test_a_batch_without_this_modality_comes_back_empty(name, steps):
 
 
 # text and audio give a step its place in time, and audio its neighbours, which a hole keeps
-@pytest.mark.parametrize("name", ["video", "features"])
+@pytest.mark.parametrize("name", ["video", "features", "minilm_stem", "face_stem"])
 def test_a_hole_is_as_if_the_step_had_never_been_there(name):
     encoder, stream = build(name), batch(name, [6, 6])
     kept = torch.tensor([False, True, False, True, True, True])
@@ -129,13 +132,17 @@ def test_half_precision_encodes_nearly_the_same(name):
 
 @EVERY
 def test_an_absent_input_is_a_prepared_one_of_length_zero(name):
-    absent = BUILDERS[name]().absent()
+    encoder = BUILDERS[name]()
+    absent = encoder.absent()
     raw = {
         "text": "hello",
         "audio": np.zeros(800, np.float32),
+        "whisper_stem": np.zeros(800, np.float32),
         "video": np.zeros((2, 60, 60, 3), np.uint8),
         "features": np.zeros(7),
+        "minilm_stem": "hello",
+        "face_stem": np.zeros((2, 60, 60, 3), np.uint8),
     }[name]
-    prepared = BUILDERS[name]().prepare(raw)
+    (prepared,) = encoder.stem([encoder.prepare(raw)])
     assert len(absent) == 0
     assert (absent.shape[1:], absent.dtype) == (prepared.shape[1:], prepared.dtype)

@@ -7,10 +7,13 @@ from emobraid.encoders.base import Encoder
 from emobraid.encoders.compact_audio import CompactAudio
 from emobraid.encoders.compact_text import CompactText
 from emobraid.encoders.compact_video import CompactVideo
+from emobraid.encoders.face_stem import FaceStem
 from emobraid.encoders.features import Features
+from emobraid.encoders.minilm_stem import MiniLmStem
 from emobraid.encoders.motion import MOCAP_WIDTH, CompactMotion
 from emobraid.encoders.text import PretrainedText
 from emobraid.encoders.video import PretrainedVideo
+from emobraid.encoders.whisper_stem import WhisperStem
 
 __all__ = ["Encoder", "build"]
 
@@ -23,6 +26,12 @@ def build(modality: str, config: ModelConfig) -> Encoder:
         if width is None:
             raise ValueError(f"{modality}_width is not set: training finds it in the data, a model alone cannot")
         return Features(width, config.encoder_dim)
+    if kind == "whisper_stem":
+        return WhisperStem(config.encoder_dim, precision=config.encoder_precision)
+    if kind == "minilm_stem":
+        return MiniLmStem(config.text_model_name, config.encoder_dim, max_length=config.text_max_length)
+    if kind == "face_stem":
+        return FaceStem(config.video_model_name, config.encoder_dim)
     return _pretrained(modality, config) if kind == "pretrained" else _compact(modality, config)
 
 
@@ -30,7 +39,7 @@ def _compact(modality: str, config: ModelConfig) -> Encoder:
     if modality == "text":
         return CompactText(config.encoder_dim, max_length=config.text_max_length)
     if modality == "audio":
-        return CompactAudio(config.encoder_dim, rate=config.audio_sample_rate)
+        return CompactAudio(config.encoder_dim, rate=config.audio_sample_rate, level=config.audio_levelled)
     if modality == "motion":
         return CompactMotion(config.motion_width or MOCAP_WIDTH, config.encoder_dim)
     return CompactVideo(config.encoder_dim, gradients=config.face_gradients)

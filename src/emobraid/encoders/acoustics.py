@@ -3,15 +3,20 @@
 Shapes: N samples, T frames, F mel bands, W samples of a window.
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.signal import butter, sosfilt
 from torch import Tensor
 
 LOWEST, HIGHEST = 70.0, 450.0  # Hz, the pitch of speaking voices
 REFERENCE = 150.0  # Hz; pitch is counted in octaves from here
 OCTAVE_COST = 0.03  # of the autocorrelation (Boersma 1993 takes 0.01); at 0.03 pulse trains in noise lose no octave
 VOICED = 0.45  # of the autocorrelation at lag zero: below it, a frame has no pitch (after Boersma 1993)
+RUMBLE = 90.0  # Hz; below it there is hardly any voice, but hum (50 and 60 Hz), wind and steps
+LOUD = 2.5  # log energy of an average loud frame, once `levelled`: the median of RAVDESS as it was recorded
 QUIET = 1e-4  # floor of energies, so that the many shades of near-silence do not take up the scale
 
 
@@ -69,6 +74,20 @@ def as_others(values: Tensor, most: float, generator: torch.Generator) -> Tensor
     mel = mel + F.interpolate(colour, size=bands, mode="linear", align_corners=True).to(values.device)
     octaves = values[..., -3:-2] + 2 * tune[:, None].to(values.device) * (values[..., -2:-1] > 0)
     return torch.cat([mel, octaves, values[..., -2:]], dim=-1)
+
+
+def without_rumble(wave: Tensor, *, rate: int) -> Tensor:
+    """Mono samples (N,) without their constant offset and without what lies below the voice: 21 dB less at 60 Hz."""
+    filtered = sosfilt(butter(6, RUMBLE, "high", fs=rate, output="sos"), (wave - wave.mean()).numpy())
+    return torch.from_numpy(np.ascontiguousarray(filtered, dtype=np.float32))
+
+
+def levelled(wave: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Mono samples (N,), at least one window, so that their loud frames, those within 30 dB of the loudest, have an
+    average log energy of LOUD: how near the microphone was and how it was set is no emotion."""
+    energy = torch.fft.rfft(wave.unfold(0, len(window), hop) * window).abs().square().sum(dim=1)
+    loud = energy[energy >= 1e-3 * energy.max()].mean()
+    return wave * (math.exp(LOUD) / loud.clamp(min=1e-12)).sqrt()
 
 
 def measure(wave: Tensor, filters: Tensor, window: Tensor, hop: int, *, rate: int) -> Tensor:

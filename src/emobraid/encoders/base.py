@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from emobraid.encoders.written import as_written
 from emobraid.stream import Stream
 
 
@@ -19,6 +20,11 @@ class Utterance(NamedTuple):
     text: str
     speaker: str = ""
     context: tuple[tuple[str, str], ...] = ()
+
+    def written(self) -> "Utterance":
+        """The same without what web pages and exports put around words; what a text encoder reads."""
+        turns = tuple((as_written(speaker), as_written(words)) for speaker, words in self.context)
+        return Utterance(as_written(self.text), as_written(self.speaker), turns)
 
 
 class Encoder(nn.Module, ABC):
@@ -52,6 +58,10 @@ class Encoder(nn.Module, ABC):
     def stem_identity(self, device: torch.device | str = "cpu") -> str:
         """Everything that `stem` depends on besides its input: weights, arithmetic, settings."""
         return ""
+
+    def base(self) -> dict[str, str] | None:
+        """Name and sha256 of a frozen net in a folder of the user's, which a checkpoint names and does not hold."""
+        return None
 
     @abstractmethod
     def encode(self, stream: Stream) -> Stream:

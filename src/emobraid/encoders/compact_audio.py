@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emobraid.encoders.acoustics import measure, mel_filters
+from emobraid.encoders.acoustics import levelled, measure, mel_filters, without_rumble
 from emobraid.encoders.base import Encoder
 from emobraid.layers import TransformerLayer, positions
 from emobraid.stream import Stream
@@ -105,10 +105,12 @@ class CompactAudio(Encoder):
     scale: Tensor
     WINDOW, HOP, BANDS = 512, 256, 64
 
-    def __init__(self, dim: int = 128, *, rate: int = 16_000, layers: int = 1, dropout: float = 0.2) -> None:
+    def __init__(
+        self, dim: int = 128, *, rate: int = 16_000, layers: int = 1, dropout: float = 0.2, level: bool = True
+    ) -> None:
         super().__init__()
-        self.dim, self.rate, self.width = dim, rate, self.BANDS + 3
-        self.preparation = f"log-mel-prosody:2:{rate}:{self.WINDOW}:{self.HOP}:{self.BANDS}"
+        self.dim, self.rate, self.width, self.level = dim, rate, self.BANDS + 3, level
+        self.preparation = f"log-mel-prosody:3:{rate}:{self.WINDOW}:{self.HOP}:{self.BANDS}:{level}"
         self.filters = mel_filters(self.BANDS, rate=rate, window=self.WINDOW)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
@@ -122,12 +124,15 @@ class CompactAudio(Encoder):
         self.norm = nn.LayerNorm(dim)
 
     def prepare(self, raw: np.ndarray) -> Tensor:
-        """Mono samples (N,) float at `rate` -> (T, F + 3), 62.5 frames a second; see `acoustics.measure`."""
+        """Mono samples (N,) float at `rate` -> (T, F + 3), 62.5 frames a second; see `acoustics.measure`. Neither a
+        constant offset nor hum counts, nor, with `level`, how loud it was recorded."""
         wave = torch.as_tensor(np.ascontiguousarray(raw), dtype=torch.float32)
         if not wave.numel():
             return self.absent()
-        wave = F.pad(wave, (0, max(0, self.WINDOW - len(wave))))
-        return measure(wave, self.filters, torch.hann_window(self.WINDOW), self.HOP, rate=self.rate)
+        window = torch.hann_window(self.WINDOW)
+        wave = F.pad(without_rumble(wave, rate=self.rate), (0, max(0, self.WINDOW - len(wave))))
+        wave = levelled(wave, window, self.HOP) if self.level else wave
+        return measure(wave, self.filters, window, self.HOP, rate=self.rate)
 
     def absent(self) -> Tensor:
         return torch.zeros(0, self.width)

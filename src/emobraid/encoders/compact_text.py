@@ -34,7 +34,7 @@ class CompactText(Encoder):
     def __init__(self, dim: int = 128, *, buckets: int = 16_384, layers: int = 2, max_length: int = 512) -> None:
         super().__init__()
         self.dim, self.buckets, self.max_length = dim, buckets, max_length
-        self.preparation = f"hashed-words:2:{buckets}:{max_length}:{PIECES}"
+        self.preparation = f"hashed-words:3:{buckets}:{max_length}:{PIECES}"
         self.embedding = nn.EmbeddingBag(buckets + 1, dim, mode="mean", padding_idx=0)
         # small, and normalised afterwards: a word that is seen three times must be able to move away from chance
         nn.init.normal_(self.embedding.weight, std=0.02)
@@ -45,7 +45,7 @@ class CompactText(Encoder):
     def prepare(self, raw: str | Utterance) -> Tensor:
         """Text -> (T, K) int64 hash buckets, 0 where a word has fewer pieces; at most `max_length` words, of which the
         utterance's own come first, and then those of its context that still fit, newest last."""
-        said = raw if isinstance(raw, Utterance) else Utterance(raw)
+        said = (raw if isinstance(raw, Utterance) else Utterance(raw)).written()
         if not (own := WORD.findall(said.text.casefold())[: self.max_length]):
             return self.absent()
         own += WORD.findall(said.speaker.casefold())[: self.max_length - len(own)]

@@ -29,12 +29,16 @@ class Features(Encoder):
         self.project = nn.Linear(width, dim)
 
     def prepare(self, raw: np.ndarray) -> Tensor:
-        """(W,) or (T, W) -> (T, W) float32; NaN and infinities, which COVAREP has, become zero."""
-        values = torch.as_tensor(np.nan_to_num(np.asarray(raw, dtype=np.float32), posinf=0.0, neginf=0.0))
+        """(W,) or (T, W) -> (T, W) float32; single NaN and infinities, which COVAREP has, become zero.
+
+        Not one finite number is a missing modality.
+        """
+        values = torch.as_tensor(np.asarray(raw, dtype=np.float32))
         values = values[None] if values.dim() == 1 else values
         if values.dim() != 2 or values.shape[1] != self.width:
             raise ValueError(f"features have shape {tuple(raw.shape)}, this model reads vectors of width {self.width}")
-        return values
+        seen = values.isfinite()
+        return values.where(seen, 0.0) if seen.any() else self.absent()
 
     def absent(self) -> Tensor:
         return torch.zeros(0, self.width)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -195,6 +195,11 @@ def weights_hash(folder: Path) -> str:
     files = sorted([folder / CONFIG, *_weights(folder, "copy it again")], key=lambda path: path.name)
     if len(files) == 1:
         raise ModelNotHere(f"{folder} holds no weights ({WEIGHTS}); copy it again")
+    return files_hash(files)
+
+
+def files_hash(files: Iterable[Path]) -> str:
+    """sha256 of names and contents; a file is read again only when its size or its time has changed."""
     lines = [f"{path.name} {_digest(path.resolve(), *_state(path))}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -113,6 +113,10 @@ class Tower(nn.Module):
         """Names of the weights that are as they were pretrained, which a checkpoint need not hold."""
         return self._brought | {n for n, _ in self.named_buffers()}
 
+    def frozen(self) -> list[nn.Module]:
+        """The frozen model, where it has been loaded."""
+        return self._frozen
+
     @property
     def base(self) -> str:
         """sha256 of the pretrained weights and their settings."""

@@ -39,7 +39,7 @@ class PretrainedText(PretrainedEncoder):
         self.max_length = min(max_length, position_limit(self.tower.config) - prompts)
         if self.max_length < SHORTEST:
             raise ValueError(f"{name} has no place left for words beside {prompts} prompts; lower prompt_length")
-        self.preparation = f"tokens:1:{self.tower.reading}:{self.max_length}"
+        self.preparation = f"tokens:2:{self.tower.reading}:{self.max_length}"
         self._tokenizer: Any = None
 
     @property
@@ -57,7 +57,7 @@ class PretrainedText(PretrainedEncoder):
     def prepare(self, raw: str | Utterance) -> Tensor:
         """(T, 2) int64: token, and whether it belongs to the utterance itself. When there are more than `max_length`,
         the oldest context goes first, then the utterance's end."""
-        said = raw if isinstance(raw, Utterance) else Utterance(raw)
+        said = (raw if isinstance(raw, Utterance) else Utterance(raw)).written()
         if not said.text.strip():
             return self.absent()
         start, end = self._edges()
