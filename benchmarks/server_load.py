@@ -1,12 +1,15 @@
-"""The HTTP API under load: a flood of clients, a huge upload, slow sockets. Starts `emobraid serve` by itself.
+"""The HTTP API under load: kept connections, a flood, bodies of a million keys, a huge upload, slow sockets.
 
-python benchmarks/server_load.py --model_path checkpoints/best_model --clients 128 --seconds 20
+Starts `emobraid serve` by itself; loopback only.
+
+python benchmarks/server_load.py --model_path emobraid/compact --clients 1 32 128 --seconds 20 --requests 20000
 """
 
 import argparse
 import http.client
 import json
 import os
+import selectors
 import socket
 import statistics
 import subprocess
@@ -96,6 +99,107 @@ def pulse(port: int) -> None:
     print(json.dumps(taken))
 
 
+def asking(number: int) -> bytes:
+    """A whole request, made once: the client must not be what is measured."""
+    body = json.dumps({"text": SENTENCES[number % len(SENTENCES)]}).encode()
+    head = (
+        f"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    )
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def answered(got: bytes) -> int:
+    """The status of a whole answer; 0 while some of it is missing."""
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = next((line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), None)
+    return int(head[9:12]) if length and len(body) >= int(length.partition(b":")[2]) else 0
+
+
+def kept(port: int, clients: int, *, seconds: float = 1e9, requests: int = 10**9) -> tuple[Counter[int], list[float]]:
+    """Closed loop over kept connections, one thread for all; who is refused comes again after 0.1 s, anew
+    where the server closes the connection."""
+    waiting, statuses, taken = selectors.DefaultSelector(), Counter[int](), list[float]()
+    began: dict[socket.socket, float] = {}
+    got: dict[socket.socket, bytes] = {}
+    later: list[tuple[float, socket.socket]] = []
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(clients)]
+    words = {sock: asking(i) for i, sock in enumerate(sockets)}
+    until = time.monotonic() + seconds
+
+    def renewed(number: int) -> socket.socket:
+        waiting.unregister(sockets[number])
+        sockets[number].close()
+        sockets[number] = fresh = socket.create_connection(("127.0.0.1", port))
+        words[fresh] = asking(number)
+        waiting.register(fresh, selectors.EVENT_READ, number)
+        return fresh
+
+    def send(sock: socket.socket) -> None:
+        began[sock], got[sock] = time.perf_counter(), b""
+        sock.sendall(words[sock])
+
+    for number, sock in enumerate(sockets):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        waiting.register(sock, selectors.EVENT_READ, number)
+        send(sock)
+    while time.monotonic() < until and statuses.total() < requests:
+        while later and later[0][0] < time.monotonic():
+            send(later.pop(0)[1])
+        for key, _ in waiting.select(0.01):
+            sock = sockets[key.data]
+            got[sock] += sock.recv(1 << 16)
+            if not (status := answered(got[sock])):
+                continue
+            if b"connection: close" in got[sock].lower():
+                renewed(key.data)
+            statuses[status] += 1
+            if status == 200:
+                taken.append(1000 * (time.perf_counter() - began[sock]))
+                send(sockets[key.data])
+            else:
+                later.append((time.monotonic() + 0.1, sockets[key.data]))
+    for sock in sockets:
+        sock.close()
+    return statuses, taken
+
+
+def table(port: int, pid: int, clients: list[int], seconds: float) -> None:
+    """A line for each number of clients."""
+    for count in clients:
+        spent = cpu(pid)
+        with watched(port, f"{count} kept connections"):
+            statuses, taken = kept(port, count, seconds=seconds)
+        told = ", ".join(f"{n} x {status}" for status, n in sorted(statuses.items()))
+        print(f"  {told}; {statuses[200] / seconds:.0f} readings/s, p50 {statistics.median(taken):.1f} ms, ", end="")
+        print(f"p99 {percentile(taken, 0.99):.1f} ms; {1000 * (cpu(pid) - spent) / len(taken):.2f} ms of CPU a reading")
+
+
+def memory(port: int, pid: int, requests: int) -> None:
+    """What the server holds before and after many requests."""
+    kept(port, 32, requests=500)
+    before = resident(pid)
+    kept(port, 32, requests=requests)
+    after = resident(pid)
+    print(f"memory over {requests:,} requests: {before:.0f} -> {after:.0f} MB ({100 * (after / before - 1):+.1f} %)")
+
+
+def stuffed(port: int, pid: int) -> None:
+    """Bodies that are short enough and hold far too much."""
+    keys = b"{" + b",".join(b'"k%d":1' % i for i in range(1_500_000)) + b"}"
+    for path in ("/v1/predict", "/v1/chat"):
+        before, started = resident(pid), time.perf_counter()
+        with watched(port, f"1.5 million keys to {path}"):
+            status, _ = ask(port, "POST", path, keys)
+            taken = time.perf_counter() - started - 1  # the second in which the probe starts
+        print(f"  {status} after {1000 * taken:.0f} ms; memory {before:.0f} -> {resident(pid):.0f} MB")
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has taken (Linux)."""
+    told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def flood(port: int, clients: int, seconds: float) -> None:
     """Closed loop: everyone asks again as soon as answered, or after a pause of Retry-After / 10 when refused."""
     until, statuses, taken = time.monotonic() + seconds, Counter[str](), list[float]()
@@ -169,11 +273,16 @@ def slow(port: int, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path", type=Path, default=Path("checkpoints/best_model"))
-    parser.add_argument("--clients", type=int, default=128)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 32, 128])
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--requests", type=int, default=20_000, help="over which memory is watched")
     args = parser.parse_args()
     with server(args.model_path) as (port, pid):
-        flood(port, args.clients, args.seconds)
+        kept(port, 4, requests=200)
+        table(port, pid, args.clients, args.seconds)
+        memory(port, pid, args.requests)
+        stuffed(port, pid)
+        flood(port, max(args.clients), args.seconds)
         huge(port, pid, 200)
         slow(port, 200)
 

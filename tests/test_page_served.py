@@ -1,6 +1,5 @@
 """The page as Gradio serves it: private, without addresses, and an upload is its sender's alone."""
 
-import asyncio
 import os
 import stat
 import subprocess
@@ -18,20 +17,15 @@ import page_fixtures
 from emobraid.app import furniture, launching, spool, uploads
 from emobraid.app.limits import ServerSettings
 from emobraid.app.page import build
+from server_fixtures import loops_closed
 
 recognizer, actions = page_fixtures.recognizer, page_fixtures.actions
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _event_loop():
-    """Gradio makes event loops that it never closes."""
-    made, make = [], asyncio.new_event_loop
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio, "new_event_loop", lambda: made.append(make()) or made[-1])
+    with loops_closed():
         yield
-    asyncio.set_event_loop(None)
-    for loop in made:
-        loop.close()
 
 
 def test_templates_of_the_page_hold_no_words_of_anybody():
@@ -60,7 +54,7 @@ def test_every_launch_rule_holds():
         assert asked[off] is False, off
     assert asked["strict_cors"] is True
     assert asked["footer_links"] == []
-    assert [m.cls.__name__ for m in asked["app_kwargs"]["middleware"]] == ["Gate", "Uploads"]
+    assert [m.cls.__name__ for m in asked["app_kwargs"]["middleware"]] == ["Proxied", "Gate", "Uploads"]
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     page = build(lambda: None)
     assert page.analytics_enabled is False
@@ -157,7 +151,7 @@ def test_the_cookie_is_random_and_not_for_scripts_or_other_sites(app):
     told = [browser(app).get("/").headers["set-cookie"] for _ in range(2)]
     assert told[0] != told[1]
     for cookie in told:
-        assert cookie.startswith(f"{uploads.COOKIE}=")
+        assert cookie.startswith(f"{uploads.COOKIE}_7860=")  # the server's port: see test_proxied.py
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
         assert len(cookie.partition("=")[2].partition(";")[0]) == 32  # 128 bits
@@ -165,7 +159,12 @@ def test_the_cookie_is_random_and_not_for_scripts_or_other_sites(app):
 
 @pytest.mark.parametrize("cookie", ["", "short", "x" * 31, "x" * 33, "x" * 31 + ";"])
 def test_a_cookie_that_is_not_ours_is_replaced(app, cookie):
-    assert "set-cookie" in browser(app, cookie=f"{uploads.COOKIE}={cookie}").get("/").headers
+    assert "set-cookie" in browser(app, cookie=f"{uploads.COOKIE}_7860={cookie}").get("/").headers
+
+
+def test_a_cookie_that_is_ours_is_kept(app):
+    told = browser(app).get("/").headers["set-cookie"].partition(";")[0]
+    assert "set-cookie" not in browser(app, cookie=told).get("/").headers
 
 
 def test_strangers_hosts_and_origins_are_refused_and_headers_are_safe(app):

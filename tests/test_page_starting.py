@@ -1,6 +1,5 @@
 """The page and the API beside each other while the model is still being loaded."""
 
-import asyncio
 import threading
 import time
 
@@ -12,17 +11,16 @@ pytest.importorskip("gradio", reason="the page needs the extra: pip install 'emo
 from emobraid.app.limits import ServerSettings
 from emobraid.app.page import mount
 from emobraid.app.server import create_app
-from server_fixtures import WORDS, asked, running, tiny_recognizer
+from server_fixtures import WORDS, asked, loops_closed, running, tiny_recognizer
 from test_page_disk import Browser
 
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # Gradio's use of pandas
 
 
 @pytest.fixture
-def starting(monkeypatch):
+def starting():
     """A server with its page whose model is loaded once `loading` is set."""
-    made, make, loading = [], asyncio.new_event_loop, threading.Event()
-    monkeypatch.setattr(asyncio, "new_event_loop", lambda: made.append(make()) or made[-1])  # Gradio closes none
+    loading = threading.Event()
 
     def load():
         assert loading.wait(60)
@@ -30,15 +28,12 @@ def starting(monkeypatch):
 
     settings = ServerSettings(port=0)
     try:
-        with running(mount(create_app(load, settings), synthetic=True), settings) as server:
+        with loops_closed(), running(mount(create_app(load, settings), synthetic=True), settings) as server:
             server.loading = loading
             yield server
             loading.set()
     finally:
         loading.set()
-        asyncio.set_event_loop(None)
-        for loop in made:
-            loop.close()
 
 
 def test_the_api_beside_a_page_says_503_until_the_model_is_there_and_then_answers(starting, capfd):

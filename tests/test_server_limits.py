@@ -1,10 +1,12 @@
 """How many may ask at once and how long they wait; every limit is an option in the docs."""
 
+import asyncio
+import http.client
 import os
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,9 @@ import server_fixtures
 from emobraid import cli
 from emobraid.app import launching
 from emobraid.app.limits import ServerSettings
+from emobraid.app.outbox import Outbox
 from emobraid.app.server import create_app
-from server_fixtures import HERE, WORDS, client_of, tiny_recognizer
+from server_fixtures import HERE, WORDS, asked, client_of, running, tiny_recognizer
 
 recognizer = server_fixtures.recognizer
 
@@ -157,6 +160,7 @@ def test_every_limit_is_an_option_with_a_sentence_and_stands_in_the_table_of_the
     for name, default in vars(ServerSettings()).items():
         assert f"--{name.replace('_', '-')}" in told, name
         shown = f"{default:g}" if isinstance(default, int | float) else default or ""
+        shown = " ".join(shown) if isinstance(shown, tuple) else shown
         assert f"| `--{name}` | {shown}" in table, (name, shown)
 
 
@@ -183,3 +187,53 @@ def test_the_model_leaves_half_of_the_cores_to_those_who_answer(monkeypatch):
             assert torch.get_num_threads() == share
     finally:
         torch.set_num_threads(before)
+
+
+def test_who_is_alone_waits_for_nobody(recognizer):
+    """A batch waits for those who are under way, not for those who may never come."""
+    with client_of(recognizer, max_wait_ms=500) as client:
+        client.post("/v1/predict", json={"text": WORDS})
+        started = time.perf_counter()
+        assert client.post("/v1/predict", json={"text": WORDS}).status_code == 200
+        assert time.perf_counter() - started < 0.4
+
+
+def test_the_loop_is_woken_once_for_all_that_is_finished(monkeypatch):
+    async def wait_for_all():
+        loop, outbox = asyncio.get_running_loop(), Outbox()
+        calls, real = [], loop.call_soon_threadsafe
+        monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *a, **k: calls.append(a) or real(*a, **k))
+        work = [Future() for _ in range(6)]
+        waiting = [asyncio.ensure_future(outbox.waited(one)) for one in work]
+        await asyncio.sleep(0)
+        waiting[4].cancel()
+        await asyncio.sleep(0)
+        assert work[4].cancelled()
+        work[5].cancel()
+        for i in range(3):
+            work[i].set_result(i)
+        work[3].set_exception(MemoryError())
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        return outcomes, len(calls)
+
+    outcomes, calls = asyncio.run(wait_for_all())
+    assert outcomes[:3] == [0, 1, 2]
+    assert [type(one) for one in outcomes[3:]] == [MemoryError, asyncio.CancelledError, asyncio.CancelledError]
+    assert calls <= 2
+
+
+def test_who_is_told_to_come_again_keeps_the_connection(recognizer, monkeypatch):
+    blocked = Blocked(recognizer, monkeypatch)
+    settings = ServerSettings(port=0, queue=1)
+    with running(create_app(recognizer, settings), settings) as server, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(asked, server.port, "POST", "/v1/predict", {"text": WORDS})
+        eventually(lambda: server.service.readings.under_way == 1)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        for _ in range(3):
+            connection.request("POST", "/v1/predict", b'{"text": "hi"}', {"content-type": "application/json"})
+            answer = connection.getresponse()
+            assert (answer.status, answer.getheader("connection")) == (503, None)
+            answer.read()
+        connection.close()
+        blocked.go.set()
+        assert taken.result().status == 200

@@ -14,7 +14,7 @@ from emobraid.app.languages import first_language
 from emobraid.app.recording import courses
 from emobraid.app.together import Together
 from emobraid.app.visits import TEXT, TURNS, Beat, Visit, Visits, number
-from emobraid.dialogue import BuiltIn, Conversation, Responder, is_crisis
+from emobraid.dialogue import BuiltIn, Conversation, Responder, look
 from emobraid.media import MediaBytes
 from emobraid.recognizer import Prediction, Recognizer
 
@@ -81,8 +81,8 @@ class Actions:
     def say(self, visit: Visit, text: str) -> Iterator[tuple[str, str]]:
         """What somebody wrote: conversation and course, again and again while the answer comes."""
         said = checked(text) or (visit.dictation.turn() if visit.dictation else "")
-        # words that tell of a crisis are read by no model
-        reading = None if is_crisis(said) else self._read_now(visit, said)
+        # words that tell of a crisis, or lie near one, are read by no model
+        reading = None if look(said) else self._read_now(visit, said)
         if not said and reading is None:
             raise ValueError("Write something first, or turn on the camera or the microphone.")
         with visit.talking:

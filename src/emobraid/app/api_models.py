@@ -7,13 +7,22 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr
 from pydantic.config import JsonDict
 
+URL_SAFE = str.maketrans("-_", "+/")  # the other alphabet that base64 is written in
+
 
 def decoded(value: Any) -> Any:
-    """A file: base64 in JSON, its bytes from a form."""
+    """A file: base64 in JSON, its bytes from a form. Line breaks, a data: prefix and both alphabets are taken."""
     if not isinstance(value, str):
         return value
+    if value[:5].lower() == "data:":
+        head, _, value = value.partition(",")
+        if not head.lower().rstrip().endswith(";base64"):
+            raise ValueError("a data: address whose data are not base64; send data:TYPE;base64,DATA")
+    elif "://" in value[:12]:
+        raise ValueError("an address; no address is opened here, send the file itself as base64")
+    plain = "".join(value.split()).translate(URL_SAFE).rstrip("=")
     try:
-        return base64.b64decode(value, validate=True)
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("not base64") from None
 

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from emobraid.recognizer import NothingToRead, Prediction, Recognizer, require_s
 Inputs = Mapping[str, Input]  # by modality
 
 ALIKE = 2.0  # the longest input of a batch is at most so many times its shortest: beyond that, padding costs more
+ANY = 1 << 30  # utterances that may come, where nobody knows
 SLACK = 16  # positions by which short ones may differ in any case
 
 
@@ -32,10 +33,22 @@ class Job:
 
 
 class Batcher:
-    """The one thread that the model runs in. `submit` from anywhere; a cancelled job is passed over."""
+    """The one thread that the model runs in. `submit` from anywhere; a cancelled job is passed over.
 
-    def __init__(self, recognizer: Recognizer, *, max_batch: int, max_wait: float, metrics: Metrics) -> None:
+    `under_way` says how many utterances may come or are here: for others that are not there nobody waits.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        *,
+        max_batch: int,
+        max_wait: float,
+        metrics: Metrics,
+        under_way: Callable[[], int] = lambda: ANY,
+    ) -> None:
         self.recognizer, self.max_batch, self.max_wait, self.metrics = recognizer, max_batch, max_wait, metrics
+        self.under_way = under_way
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="emobraid-model", daemon=True)
         self._thread.start()
@@ -69,7 +82,7 @@ class Batcher:
         until = 0.0
         while len(jobs) < self.max_batch:
             try:
-                job = self._jobs.get(timeout=max(until - time.monotonic(), 0) if jobs else None)
+                job = self._jobs.get(timeout=self._patience(len(jobs), until))
             except queue.Empty:
                 break
             if job is None:
@@ -77,6 +90,12 @@ class Batcher:
             until = until or time.monotonic() + self.max_wait
             jobs.append(job)
         return jobs, True
+
+    def _patience(self, here: int, until: float) -> float | None:
+        """Seconds to wait for one more; None is until there is one."""
+        if not here:
+            return None
+        return max(until - time.monotonic(), 0) if self.under_way() > here else 0
 
     def _through_stems(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of the jobs that have something to read, through the frozen parts of the encoders."""

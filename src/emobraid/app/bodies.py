@@ -9,14 +9,15 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from emobraid.app.api_models import PredictRequest
+from emobraid.app.bounds import PARTS, JsonCount, refuse_deep, too_deep
 from emobraid.app.limits import ServerSettings
-from emobraid.app.refusals import Refusal
+from emobraid.app.refusals import Refusal, sentence
 from emobraid.media import MediaBytes
 
 T = TypeVar("T", bound=PredictRequest)
 
 LARGE = 1 << 16  # bytes from which parsing is left to a thread: others wait for the loop
-PARTS = 8  # of a form, at most; it has four fields or so
+NAMED = 3  # unknown fields that a refusal names
 
 
 async def asked(request: Request, kind: type[T], settings: ServerSettings) -> T:
@@ -28,9 +29,20 @@ async def asked(request: Request, kind: type[T], settings: ServerSettings) -> T:
         fields = await _form(request, settings)
     else:
         raise Refusal(415, "send application/json or multipart/form-data")
+    _check_names(fields, kind)
     ask = await in_thread_if_large(kind.model_validate, fields, size=_size(fields))
     _check_text(ask.text or "", settings.text_characters)
     return ask
+
+
+def _check_names(fields: dict[str, Any], kind: type[PredictRequest]) -> None:
+    """Before anything else is checked: each unknown name would be a mistake of its own."""
+    unknown = [name for name in fields if name not in kind.model_fields]
+    if unknown:
+        named = ", ".join(name[:40] for name in unknown[:NAMED])
+        more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+        said = "is not a field" if len(unknown) == 1 else "are not fields"
+        raise Refusal(422, sentence(f"{named}{more}: {said} of this request; there are {', '.join(kind.model_fields)}"))
 
 
 def _check_text(text: str, most: int) -> None:
@@ -53,12 +65,20 @@ def _size(fields: dict[str, Any]) -> int:
 
 
 def _json(body: bytes) -> dict[str, Any]:
+    count = JsonCount()
     try:
-        fields = json.loads(body, parse_constant=_refuse_constant)
+        fields = json.loads(
+            body,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=count.pairs,
+            parse_int=count.whole,
+            parse_float=count.real,
+        )
     except RecursionError:
-        raise Refusal(400, "the JSON is nested too deeply") from None
-    except ValueError:  # of a number with 100,000 digits, too
+        raise too_deep() from None
+    except ValueError:
         raise Refusal(400, "the body is not valid JSON") from None
+    refuse_deep(fields)
     if not isinstance(fields, dict):
         raise Refusal(422, "the body must be a JSON object")
     return fields
@@ -95,7 +115,12 @@ def _fields(form: FormData) -> dict[str, Any]:
         if name in fields:
             raise Refusal(422, "a field of the form is there twice")
         if isinstance(value, UploadFile):
-            fields[name] = value.file.read()  # from memory
+            content = value.file.read()  # from memory
+            if not content and not value.filename:
+                continue  # what a browser sends of a file input in which nothing was chosen
+            fields[name] = content
+        elif name in ("audio", "video") and not value:
+            continue  # what a browser sends of a file input in which nothing was chosen
         elif name in ("audio", "video"):
             raise Refusal(422, f"{name}: must be sent as a file, with a filename")
         else:

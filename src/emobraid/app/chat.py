@@ -21,7 +21,7 @@ from emobraid.app.readings import Readings, while_waited_for
 from emobraid.app.refusals import Refusal, of_any, told
 from emobraid.app.service import Service
 from emobraid.app.sessions import Session, give_cookie
-from emobraid.dialogue import Conversation, is_crisis
+from emobraid.dialogue import Conversation, look
 from emobraid.recognizer import NothingToRead, Prediction
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def add_chat(app: FastAPI, service: Service) -> None:
         service.at_end.append(partial(pool.shutdown, wait=False, cancel_futures=True))
 
     async def in_crisis(text: str) -> bool:
-        return await asyncio.get_running_loop().run_in_executor(looking, is_crisis, text)
+        return await asyncio.get_running_loop().run_in_executor(looking, look, text) is not None
 
     @app.post(
         "/v1/chat",

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emobraid.app.bounds import BodyCount
 from emobraid.app.limits import ServerSettings
 from emobraid.app.metrics import Metrics
 from emobraid.app.refusals import ClientLeft, Refusal, answer, of_any
@@ -25,6 +26,11 @@ from emobraid.app.refusals import ClientLeft, Refusal, answer, of_any
 TOKEN_COOKIE = "emobraid_token"  # noqa: S105  a name
 HEALTH = ("/livez", "/readyz")
 OWN = (*HEALTH, "/metrics", "/openapi.json", "/v1/")
+ELSEWHERE = (
+    "a page of another origin asked for this; only the server's own pages may. Behind a proxy, let it pass on the name "
+    "that the browser asked for (nginx: proxy_set_header Host $http_host)"
+)
+MOMENT = 0.02  # seconds that the answer to a refused short body waits for its end
 LINGER = 2.0  # seconds that a refused body is read and thrown away, so that its sender gets to read why
 
 #: for what this API answers: nothing in it is a page
@@ -95,7 +101,7 @@ class Gate:
             raise Refusal(403, f"this server is not called {name!r}; --hosts names what else it may be called")
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise Refusal(403, "a page of another origin asked for this; only the server's own pages may")
+            raise Refusal(403, ELSEWHERE)
         if self.settings.token is not None and not self._has_token(headers):
             raise Refusal(401, "a token is needed: send the header Authorization: Bearer TOKEN")
 
@@ -128,6 +134,7 @@ class Visit:
         self.scope, self.gate, self.request_id = scope, gate, request_id
         self._receive, self._send = receive, send
         self.bytes = 0
+        self._count: BodyCount | None = None
         self.ended = scope["type"] != "http"  # whether the body has been received
         self.started = False
         self.excess: Refusal | None = None
@@ -154,9 +161,21 @@ class Visit:
                 self.excess = self._too_large()
             elif self.gate.buffered > self.gate.settings.buffered:
                 self.excess = Refusal(503, "too much is being sent at once; try again", retry_after=1)
+            else:
+                self._look_into(message.get("body", b""))
             if self.excess:
                 raise self.excess
         return message
+
+    def _look_into(self, chunk: bytes) -> None:
+        """A body may be short enough and still hold more than can be looked at in good time."""
+        if self._count is None:
+            most, page = self.gate.settings.text_characters, not self.scope["path"].startswith(OWN)
+            self._count = BodyCount(Headers(scope=self.scope), most, page=page)
+        try:
+            self._count.add(chunk)
+        except Refusal as refusal:
+            self.excess = refusal
 
     async def send(self, message: Message) -> None:
         if self.excess and not self.started:  # whatever a part behind us made of the refusal, this is what is told
@@ -185,6 +204,9 @@ class Visit:
             await self._send({"type": "websocket.close", "code": 1008, "reason": refusal.sentence[:100]})
             return
         self.excess = None
+        if not self.ended and self._is_short():  # most likely it is here already, and the connection can stay
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._throw_away(), MOMENT)
         response = answer(refusal, self.request_id)
         if not self.ended:
             response.headers["Connection"] = "close"
@@ -199,6 +221,11 @@ class Visit:
     async def _throw_away(self) -> None:
         while (message := await self._receive())["type"] == "http.request" and message.get("more_body"):
             pass
+        self.ended = True
+
+    def _is_short(self) -> bool:
+        length = Headers(scope=self.scope).get("content-length", "")
+        return length.isdecimal() and len(length) < 6 and self.bytes == 0
 
     def end(self) -> None:
         self.gate.buffered -= self.bytes

@@ -1,6 +1,7 @@
 """Starting the page: which model, and how it may be reached."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.middleware import Middleware
 
 from emobraid import checkpoint
 from emobraid.app.limits import ServerSettings
+from emobraid.data.cache import home
 from emobraid.weights import shipped
 
 MADE = Path("runs/sample/best_model")  # by `make run`
@@ -26,19 +28,24 @@ def find_model(given: Path | None) -> tuple[Path, bool | None]:
 
 
 def guarded(settings: ServerSettings) -> list[Middleware]:
-    """What stands before the page, outermost first: hosts, origins, token, sizes, headers; then whose upload it is."""
+    """What stands before the page, outermost first: the proxy's ways; the gate; whose upload it is."""
     from emobraid.app.gate import Gate
     from emobraid.app.metrics import Metrics
+    from emobraid.app.proxied import Proxied
     from emobraid.app.uploads import Uploads
 
-    return [Middleware(Gate, settings=settings, metrics=Metrics()), Middleware(Uploads)]
+    return [
+        Middleware(Proxied, settings=settings),
+        Middleware(Gate, settings=settings, metrics=Metrics()),
+        Middleware(Uploads),
+    ]
 
 
 def mount_settings() -> dict[str, Any]:
     """How Gradio may serve the page, wherever it is mounted: local files stay where they are, nothing is recorded."""
     return {
         "allowed_paths": [],
-        "blocked_paths": [str(Path.cwd()), str(Path.home())],
+        "blocked_paths": [str(p) for p in (Path.cwd(), home()) if p],
         "enable_monitoring": False,
         "run_history": False,
         "show_error": False,
@@ -56,6 +63,7 @@ def launch_settings(settings: ServerSettings) -> dict[str, Any]:
         **mount_settings(),
         "server_name": settings.host,
         "server_port": settings.port,
+        "root_path": settings.root_path or None,
         "share": False,
         "strict_cors": True,
         "inbrowser": False,
@@ -103,5 +111,9 @@ def demo(
         _, url, _ = page.launch(**launch_settings(settings), prevent_thread_lock=True)
         terms = f"; terms: {recognizer.terms}" if recognizer.terms else ""
         tell(f"{url}  (model: {folder}{terms}; Ctrl-C stops)", settings)
-        page.block_thread()
+        former = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: no answer is cut off
+        try:
+            page.block_thread()
+        finally:
+            signal.signal(signal.SIGTERM, former)
     return 0

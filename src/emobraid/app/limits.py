@@ -1,5 +1,6 @@
 """What the server takes and how much of it, in one table: the command line, the documents and the tests read it."""
 
+import re
 from dataclasses import dataclass
 
 MB = 1_000_000
@@ -17,6 +18,10 @@ class ServerSettings:
     """Who asks must send it (Authorization: Bearer TOKEN). Better given as the variable EMOBRAID_TOKEN."""
     hosts: tuple[str, ...] = ()
     """Further names under which people reach the server, as in the Host header."""
+    root_path: str = ""
+    """The path under which a proxy shows the server, such as /emo."""
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses of proxies that are believed when they say that a browser came by TLS (X-Forwarded-Proto)."""
 
     upload_mb: float = 25
     """Megabytes of a request's body; a longer one is refused (413) as it comes, not kept."""
@@ -66,6 +71,10 @@ class ServerSettings:
     """Seconds between live readings, at least."""
 
     def __post_init__(self) -> None:
+        root = "/" + self.root_path.strip("/") if self.root_path.strip("/") else ""
+        if not re.fullmatch(r"(/[\w.~-]+)*", root):
+            raise ValueError(f"root_path is a path such as /emo, got {self.root_path!r}")
+        object.__setattr__(self, "root_path", root)
         numbers = {n: v for n, v in vars(self).items() if isinstance(v, int | float) and n != "port"}
         for name, value in numbers.items():
             if not value > 0:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from emobraid.app.together import Together
 from emobraid.data.shelf import Input
-from emobraid.decoding.faces import SMALLEST_FACE, Box, closest, crop, haar, near
+from emobraid.decoding.blazeface import CLOSER, WHOLE
+from emobraid.decoding.faces import Box, blazeface, closest, crop, near
 from emobraid.encoders.base import Encoder, Utterance
 from emobraid.media import SAMPLE_RATE
 from emobraid.media.frames import evenly
@@ -34,20 +35,27 @@ class FaceBox:
     """Where the face is in a running picture: looked for now and then, around its last place first, held between."""
 
     def __init__(self) -> None:
-        self._detect = haar()
+        self._detect = blazeface()
         self._box: Box | None = None
         self._frames = 0
+        self._missed = 0
 
     def find(self, frame: np.ndarray) -> Box | None:
-        """x, y, width, height in pixels of `frame` (H, W, 3), or None."""
+        """x, y, width, height in pixels of `frame` (H, W, 3) and the tilt, or None."""
         due = self._frames % (SEARCH_EVERY if self._box is None else LOOK_EVERY) == 0
         self._frames += 1
         if due:
             last, found = self._box, None
             if last is not None:
                 found = closest(near(frame, last, self._detect), last)
-            self._box = closest(self._detect(frame, SMALLEST_FACE), None) if found is None else found
+            self._box = closest(self._searched(frame), None) if found is None else found
         return self._box
+
+    def _searched(self, frame: np.ndarray) -> np.ndarray:
+        """Boxes (N, 5); every fourth time in a row that there is none, small faces are looked for as well."""
+        seen = self._detect(frame, WHOLE)
+        self._missed = 0 if len(seen) else self._missed + 1
+        return self._detect(frame, CLOSER) if self._missed % 4 == 1 else seen
 
 
 class RunningSound:
@@ -112,7 +120,7 @@ class Live:
             return
         box = self.face.find(frame)
         height, width = frame.shape[:2]
-        self.box = None if box is None else tuple(float(v) for v in box / [width, height, width, height])
+        self.box = None if box is None else tuple(float(v) for v in box[:4] / [width, height, width, height])
         self.show(None if box is None else crop(frame, box, self.encoders["video"].crop), at)
 
     def show(self, face: np.ndarray | None, at: float) -> None:

@@ -203,4 +203,5 @@ def mount(app: FastAPI, *, path: str = "/", synthetic: bool | None = None) -> Fa
 
     page = build(loaded, responder=responder() if responder else None, synthetic=synthetic)
     app.add_middleware(uploads.Uploads)
-    return gr.mount_gradio_app(app, page, path=path, **mount_settings())
+    root = service.settings.root_path
+    return gr.mount_gradio_app(app, page, path=path, root_path=root or None, **mount_settings())

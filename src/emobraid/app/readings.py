@@ -11,6 +11,7 @@ from fastapi import Request
 from emobraid.app.batching import Batcher
 from emobraid.app.limits import ServerSettings
 from emobraid.app.metrics import Metrics
+from emobraid.app.outbox import Outbox
 from emobraid.app.refusals import ClientLeft, Refusal
 from emobraid.app.standing_back import stand_back
 from emobraid.data.corpus import Cell, Sample
@@ -20,6 +21,8 @@ from emobraid.media import Limits, MediaBytes, MediaReader
 from emobraid.recognizer import Prediction, Recognizer
 
 T = TypeVar("T")
+
+SHARES = 4  # a file that others wait for may take this part of the time that it may take alone
 
 
 class Readings:
@@ -31,18 +34,26 @@ class Readings:
             if getattr(config.model, f"{m}_encoder") == "features":
                 raise ValueError(f"this model reads feature files for {m}, not recordings; serve one that reads those")
         self.recognizer, self.settings, self.metrics = recognizer, settings, metrics
-        limits = Limits(seconds=settings.media_seconds, deadline=settings.decode_seconds)
+        limits = Limits(
+            seconds=settings.media_seconds, deadline=settings.decode_seconds, share=settings.decode_seconds / SHARES
+        )
         self.reader = MediaReader(workers=settings.decoders, limits=limits)
         encoders = recognizer.model.by_modality()
         frames, half = config.model.video_max_frames, config.data.half_features
         self.preparer = Preparer(encoders, self.reader, max_frames=frames, half=half)
-        self._decoding = ThreadPoolExecutor(settings.decoders, "emobraid-media", stand_back)
+        # twice as many as there are decoders: who holds one for long must see that others wait
+        self._decoding = ThreadPoolExecutor(2 * settings.decoders, "emobraid-media", stand_back)
         self.long = ThreadPoolExecutor(1, "emobraid-timeline", stand_back)  # one at a time
         self._words = ThreadPoolExecutor(1, "emobraid-words", stand_back)  # never waits for somebody's film
-        self.batcher = Batcher(
-            recognizer, max_batch=settings.max_batch, max_wait=settings.max_wait_ms / 1000, metrics=metrics
-        )
+        self._outbox: Outbox[Prediction] = Outbox()
         self.under_way = 0
+        self.batcher = Batcher(
+            recognizer,
+            max_batch=settings.max_batch,
+            max_wait=settings.max_wait_ms / 1000,
+            metrics=metrics,
+            under_way=lambda: self.under_way,
+        )
         metrics.gauges["emobraid_requests_under_way"] = ("Requests that were taken.", lambda: self.under_way)
         metrics.gauges["emobraid_batch_waiting"] = ("Utterances that wait for the model.", self.batcher.waiting)
 
@@ -71,7 +82,7 @@ class Readings:
     async def read(self, text: str | None, files: Mapping[str, MediaBytes], *, sound: bool = True) -> Prediction:
         """What an utterance expresses; NothingToRead and MediaError as from `Recognizer.predict`."""
         inputs = await self.prepared(text, files, sound=sound)
-        return await asyncio.wrap_future(self.batcher.submit(inputs))
+        return await self._outbox.waited(self.batcher.submit(inputs))
 
     async def prepared(self, text: str | None, files: Mapping[str, MediaBytes], *, sound: bool) -> dict[str, Input]:
         """Decoded and ready for the model."""

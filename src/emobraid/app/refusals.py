@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from emobraid.media import MediaError
+from emobraid.prediction import NoNumber
 from emobraid.recognizer import NothingToRead
 
 log = logging.getLogger("emobraid.server")
@@ -46,7 +47,7 @@ def refusal_of(error: BaseException) -> Refusal | None:
     """What a client should hear of an error that is known; None for one of ours."""
     if isinstance(error, Refusal):
         return error
-    if isinstance(error, NothingToRead | MediaError):
+    if isinstance(error, NothingToRead | MediaError | NoNumber):
         return Refusal(422, sentence(str(error)))
     if isinstance(error, ValidationError | RequestValidationError):
         return Refusal(422, what_is_wrong(error.errors()))
@@ -61,11 +62,15 @@ def what_is_wrong(errors: Iterable[Mapping[str, Any]]) -> str:
     """The first thing that is wrong with a request, without repeating what was sent."""
     first = next(iter(errors))
     place = ".".join(str(part) for part in first["loc"] if part != "body")
-    return sentence(f"{place}: {first['msg']}" if place else str(first["msg"]))
+    said = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        said = "is not a field of this request; docs/server.md and /openapi.json name those there are"
+    return sentence(f"{place}: {said}" if place else said)
 
 
 def sentence(text: str) -> str:
     """Printable, on one line, not too long; a lone surrogate would not go over the wire."""
+    text = text[: 4 * LONGEST]  # it may repeat what was sent, whose length nobody promised
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     line = line.encode(errors="replace").decode()
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."

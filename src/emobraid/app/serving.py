@@ -16,7 +16,8 @@ from fastapi import FastAPI
 
 from emobraid.app.launching import find_model, share_cores
 from emobraid.app.limits import ServerSettings
-from emobraid.app.protocol import protocol_for
+from emobraid.app.protocol import PatientSocket, protocol_for
+from emobraid.app.proxied import EndingStreams, Proxied
 from emobraid.app.server import create_app
 from emobraid.dialogue import BuiltIn, Llm, Responder
 from emobraid.recognizer import Recognizer
@@ -101,7 +102,7 @@ def listening(settings: ServerSettings) -> socket.socket:
 
 def run(app: FastAPI, settings: ServerSettings, sock: socket.socket) -> int:
     """Answer until a signal comes; those under way get `drain_seconds` to end."""
-    server = uvicorn.Server(uvicorn_config(app, settings))
+    server = uvicorn.Server(uvicorn_config(EndingStreams(app, lambda: server.should_exit), settings))
     service = app.state.service
 
     def stop() -> None:
@@ -126,10 +127,12 @@ def _pass(_number: int, _frame: FrameType | None) -> None:
 
 def uvicorn_config(app: Any, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        Proxied(app, settings),
+        loop="asyncio",  # whose reads can be made smaller
         http=protocol_for(settings),
-        ws="websockets-sansio",
+        ws=PatientSocket,
         ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,  # pictures and sound do not shrink, and a few bytes could unfold to the largest
         ws_ping_interval=PINGS,
         ws_ping_timeout=PINGS,
         lifespan="on",

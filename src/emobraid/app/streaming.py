@@ -170,6 +170,8 @@ class LiveStream:
         return (samples.clip(-1, 1) * 32767).astype("<i2")
 
     async def _words(self, text: str, now: float) -> None:
+        if len(text) > 12 * self.settings.text_characters + 1000:  # an escaped character takes up to twelve
+            raise Misused("a text message is far longer than the text it may hold")
         try:
             sent = json.loads(text)
         except (ValueError, RecursionError):
