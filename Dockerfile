@@ -4,10 +4,14 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/emobraid
 WORKDIR /build
 # what changes seldom comes first, so that it is fetched seldom
-RUN /opt/emobraid/bin/pip install --index-url https://download.pytorch.org/whl/cpu "torch>=2.8,<2.14"
+COPY requirements-hashed.txt ./
+# torch without CUDA comes from its own index, at the locked version; everything else must be the very file that was locked
+RUN /opt/emobraid/bin/pip install --no-deps --index-url https://download.pytorch.org/whl/cpu \
+    "$(grep -o '^torch==[^ ]*' requirements-hashed.txt)"
+RUN /opt/emobraid/bin/pip install --no-deps --only-binary :all: --require-hashes -r requirements-hashed.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN /opt/emobraid/bin/pip install ".[demo,report]"
+RUN /opt/emobraid/bin/pip install --no-deps .
 
 FROM python:3.11-slim
 COPY --from=build /opt/emobraid /opt/emobraid

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SAMPLE := sample
 RUN := runs/sample
 
-.PHONY: run test test-browser lint format bench docs lock clean
+.PHONY: run test test-browser lint format bench docs lock licences audit clean
 
 # every command below may count on the locked packages and this package being there
 $(BIN)/.users: requirements.txt pyproject.toml
@@ -54,7 +54,9 @@ bench: $(BIN)/.users
 docs: $(BIN)/.developers
 	$(BIN)/python -m pytest tests/test_docs.py
 
-# the exact versions of one fresh install; local build tags and GPU add-ons of the machine are left to pip
+# the exact versions of one fresh install; local build tags and GPU add-ons of the machine are left to pip. The same
+# with the hash of every file that the index has for them is requirements-hashed.txt, which is for the image: pip takes
+# hashes for all that it installs or for nothing, and neither a torch of another index nor its GPU add-ons are in it.
 LOCK := build/lock
 FREEZE := $(LOCK)/bin/python -m pip freeze --exclude emobraid | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)'
 
@@ -64,7 +66,18 @@ lock:
 	$(FREEZE) > requirements.txt
 	$(LOCK)/bin/python -m pip install --quiet ".[all,dev]"
 	$(FREEZE) | grep -vxFf requirements.txt > requirements-dev.txt
+	$(LOCK)/bin/python -m pip install --quiet uv
+	$(LOCK)/bin/uv pip compile --quiet --generate-hashes --no-deps --no-header --no-annotate --python-version 3.11 \
+		requirements.txt --output-file requirements-hashed.txt
 	rm -rf $(LOCK)
+
+# what the packages of requirements.txt say of their licences
+licences: $(BIN)/.users
+	$(BIN)/python docs/licences.py
+
+# known faults of the locked packages; says so and passes where the database cannot be reached
+audit:
+	$(PYTHON) .ci/audit
 
 clean:
 	rm -rf $(SAMPLE) $(RUN)

@@ -2,6 +2,8 @@
 
 import sys
 
+import _source  # noqa: F401  # this clone's code, installed or not
+
 from emobraid.cli import main
 
 if __name__ == "__main__":

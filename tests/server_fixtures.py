@@ -3,6 +3,7 @@
 A test file takes its fixtures by name: `shared = server_fixtures.shared`, with those that they need.
 """
 
+import asyncio
 import http.client
 import json
 import socket
@@ -34,6 +35,21 @@ def tiny_recognizer(**changed: object) -> Recognizer:
     torch.manual_seed(0)
     model = ModelConfig(**{**SMALL, "fusion_type": "adaptive", **changed})  # type: ignore[arg-type]
     return Recognizer(MultimodalEmotionModel(model), Config(model=model), {"text": 2.0, "text+audio": 0.7})
+
+
+@contextmanager
+def loops_closed() -> Iterator[None]:
+    """Gradio makes event loops that it never closes; left open, they fail whichever test is next when they go."""
+    made: list[asyncio.AbstractEventLoop] = []
+    make = asyncio.new_event_loop
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asyncio, "new_event_loop", lambda: made.append(make()) or made[-1])
+            yield
+    finally:
+        asyncio.set_event_loop(None)
+        for loop in made:
+            loop.close()
 
 
 @pytest.fixture(scope="module")

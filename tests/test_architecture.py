@@ -17,13 +17,13 @@ MODULES = {
 
 # lowest first: a module may import from its own level and from those before it
 LEVELS = (
-    ("emotions", "stream", "config", "recipes", "weights"),
+    ("emotions", "stream", "config", "recipes", "weights", "release"),
     ("layers", "ragged", "encoders", "fusion", "media", "decoding"),
     ("data", "model", "checkpoint"),
-    ("prediction", "recognizer"),
+    ("prediction", "given", "recognizer"),
     ("training", "evaluation", "dialogue", "timeline", "timeline_files", "timeline_plot"),
     ("study",),
-    ("predicting", "app", "cli", "__main__"),
+    ("scripting", "predicting", "app", "cli", "__main__"),
 )
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 # within a level, the one that must not know the other

@@ -44,7 +44,7 @@ def test_a_command_of_a_later_version_is_refused(refused, name):
         (["sample-corpus"], "Where to put it; must be new or empty. (required)"),
         (["predict"], "nothing to read: give --text, --audio, --video, --motion (any subset), or --csv"),
         (["predict", "--csv", "a.csv", "--text", "b"], "--csv stands alone"),
-        (["predict", "--text", "b"], "checkpoints/best_model: there is no model here"),
+        (["predict", "--text", "b", "--model_path", "x"], "x: there is no model here"),
         (["evaluate"], "checkpoints/best_model: there is no model here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -131,7 +131,8 @@ def test_settings_that_cannot_go_together_are_refused(settings, message):
 @pytest.mark.parametrize(("setting", "value"), [("model_name", "somebody/large"), ("tuning", "lora")])
 def test_a_pretrained_encoder_that_would_be_ignored_is_refused(modality, setting, value):
     name = f"{modality}_{setting}"
-    assert refusal({"model": {name: value}}) == f"mine.toml: {name} needs --{modality}_encoder pretrained"
+    or_stem = {"text_model_name": " or minilm_stem", "video_model_name": " or face_stem"}.get(name, "")
+    assert refusal({"model": {name: value}}) == f"mine.toml: {name} needs --{modality}_encoder pretrained{or_stem}"
     meant = parse({"model": {name: value, f"{modality}_encoder": "pretrained"}}, "mine.toml")
     assert getattr(meant.model, name) == value
 
@@ -172,7 +173,37 @@ def test_the_fingerprint_follows_what_shapes_a_result_and_not_where_it_lies():
 
 def test_settings_do_not_change_afterwards():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Config().model.fusion_type = "late"  # type: ignore[misc]
+        Config().training.seed = 1  # type: ignore[misc]
+    own = ModelConfig()
+    config = Config(model=own)
+    own.fusion_type = "late"
+    assert config.model.fusion_type == "hierarchical"  # a copy
+
+
+def test_the_models_settings_may_be_changed_and_each_change_is_checked():
+    own = ModelConfig(batch_size=8, learning_rate=1e-3, num_epochs=3)
+    own.video_max_frames, own.batch_size = 10, 4
+    assert (own.video_max_frames, own.batch_size) == (10, 4)
+    for name, value, said in (
+        ("fusion_heads", 3, "fusion_hidden_size must be a multiple of fusion_heads"),
+        ("fusion_type", "mut", "'early', 'late'"),
+        ("batch_size", 0, "greater than or equal to 1"),
+        ("bach_size", 4, "bach_size is not a setting, did you mean 'batch_size'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            setattr(own, name, value)
+    assert own == ModelConfig(batch_size=4, learning_rate=1e-3, num_epochs=3, video_max_frames=10)
+
+
+def test_what_a_models_settings_say_of_the_training_moves_there_once():
+    config = Config(model=ModelConfig(batch_size=8, learning_rate=1e-3, num_epochs=3))
+    trained = config.training
+    assert (trained.batch_size, trained.learning_rate, trained.num_epochs) == (8, 1e-3, 3)
+    assert config.model == ModelConfig()
+    assert fingerprint(config) == fingerprint(Config(training=trained))
+    assert not {"batch_size", "learning_rate", "num_epochs"} & to_tree(config)["model"].keys()
+    with pytest.raises(ValueError, match="batch_size is 8 in the model's settings and 4 in those of training"):
+        Config(model=ModelConfig(batch_size=8), training=TrainingConfig(batch_size=4))
 
 
 def test_a_setting_that_came_later_does_not_make_others_of_what_was_measured_before():

@@ -177,11 +177,11 @@ def test_a_table_in_latin_1_is_refused_with_the_place(write):
 
 
 def test_a_quote_that_never_ends_is_refused(write):
-    assert "cannot be read as a CSV table" in refusal(write(HEADER, '"hi,,,sad'))
+    assert " line 2: a quote is not closed" in refusal(write(HEADER, '"hi,,,sad'))
 
 
 def test_a_table_that_is_no_text_is_refused(write):
-    assert "not UTF-8" in refusal(write(b"\x89PNG\r\n\x1a\n\x00\x00"))
+    assert "no CSV table but a picture (PNG)" in refusal(write(b"\x89PNG\r\n\x1a\n\x00\x00"))
 
 
 # paths

@@ -23,6 +23,8 @@ def test_every_flag_that_a_document_names_exists(document: str) -> None:
     # flags of other programs in the documents
     known |= {"no-deps", "profile", "seeds", "kills", "fusions", "folds", "depth", "models", "rounds"}
     known |= {"people", "seconds", "sizes", "test", "fusion", "frames", "precision"}
+    known |= {"stills", "pictures", "rows", "comments"}
+    known |= {"data", "start", "out", "output", "vectors_only", "patterns"}
     known |= {"clients", "seconds", "minutes", "nproc_per_node", "text_floor"}
     named = set(re.findall(r"(?<![\w-])--([a-z][\w-]*)", TEXT[document]))
     assert named <= known, f"unknown flags: {named - known}"

@@ -26,6 +26,7 @@ from emobraid.training.few_shot import CosineHead, reading
 from emobraid.training.few_shot_cells import keep_cell, kept_cells
 from emobraid.training.few_shot_frozen import Frozen
 from emobraid.training.few_shot_methods import METHODS, Prototypes, build
+from emobraid.training.few_shot_plan import _plans
 from emobraid.training.few_shot_report import interval, print_few_shot, summarise
 from emobraid.training.few_shot_run import prepare, readable
 
@@ -155,7 +156,7 @@ def test_unlabelled_rows_are_never_drawn():
     ("changed", "message"),
     [
         ({"n_shot": 40}, "3 ways need 40 shots and 3 queries of other speakers each, and 0 of 3 classes have enough: "),
-        ({"n_way": 4}, "4 ways need 2 shots .* and 3 of 3 classes have enough"),
+        ({"n_way": 4}, "4 ways: there are 3 classes"),
         ({"n_shot": 10}, "3 ways need 10 shots and 3 queries .*, and 0 of 3 .*happy has 12 rows of 4 speakers"),
         ({"n_query": 0}, "an episode needs two ways or more, a shot, a query"),
         ({"room": 1}, "room for its shots"),
@@ -477,10 +478,7 @@ def test_up_to_the_choice_nothing_of_the_test_split_is_needed(study, corpus, tmp
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (
-            ("--shots", "20"),
-            "3 ways need 20 shots and 2 queries of other speakers each, and 0 of 3 classes have enough",
-        ),
+        (("--ways", "9"), "--ways 9: the model has 3 classes"),
         (("--pretrain_epochs", "1"), "trains its base without labels throughout"),
         (("--modalities", "audio"), "a base of one modality cannot be trained without labels; give --base_model"),
         (("--label_kind", "multi"), "few-shot episodes draw utterances of one class each"),
@@ -493,6 +491,23 @@ def test_what_cannot_be_is_one_line(corpus, tmp_path, capsys, more, message):
     told = capsys.readouterr().err.strip().splitlines()
     assert message in told[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_that_is_too_large_is_made_to_fit_and_said_so(corpus, tmp_path, capsys):
+    assert command(corpus, tmp_path / "out", "--shots", "2", "20", "--methods", "class_mean") == 0
+    told = capsys.readouterr().err
+    assert "val: 3 ways need 20 shots and 2 queries of other speakers each, and 0 of 3 classes have enough" in told
+    assert "Instead: shots 2; 2 queries; 3 ways" in told
+    assert {r["shots"] for r in figures(tmp_path / "out")[1]} == {2}
+
+
+def test_a_plan_gives_up_queries_first_then_shots_then_ways():
+    asked = FewShotConfig(shots=(1, 3), queries=3)
+    plans = [(p.shots, p.queries, p.ways) for p in _plans(asked, 3, new=True)]
+    first = [((1, 3), 3), ((1, 3), 2), ((1,), 3), ((1,), 2), ((1, 3), 1), ((1,), 1)]
+    assert plans == [(*p, None) for p in first] + [(*p, 2) for p in first]
+    assert (4,) in {p.shots for p in _plans(FewShotConfig(shots=(5,)), 3, new=True)}
+    assert {p.shots for p in _plans(FewShotConfig(shots=(5,)), 3, new=False)} == {(5,)}  # each has a rate of its own
 
 
 def test_a_base_that_is_there_keeps_its_own_settings(study, corpus, tmp_path, capsys):

@@ -424,7 +424,10 @@ def config(root, **changed) -> Config:
 @pytest.mark.parametrize("fusion", ["adaptive", "mult"])
 def test_a_model_of_words_voice_and_motion_is_trained_and_scored(made, tmp_path, monkeypatch, fusion):
     monkeypatch.setattr(report, "pictures_of", lambda *_: ())
-    settings = config(made, modalities=["text", "audio", "motion"], fusion_type=fusion, soft_labels=True)
+    asked = {"modalities": ["text", "audio", "motion"], "fusion_type": fusion, "soft_labels": True}
+    with pytest.raises(ValueError, match=r"no row is disgust, .* --labels happy sad angry fear surprise neutral"):
+        run(config(made, **asked), tmp_path / "run")
+    settings = config(made, **asked, labels=["happy", "sad", "angry", "fear", "surprise", "neutral"])
     told = Onlooker()
     run(settings, tmp_path / "run", reporter=told)
     said = [line for line in told.said if line.startswith(("train:", "val:"))]
@@ -436,6 +439,7 @@ def test_a_model_of_words_voice_and_motion_is_trained_and_scored(made, tmp_path,
         "val: 2 lines of transcriptions have no time and are not read",
         "train: 8 utterances; motion missing in 5 (the speaker wears no markers 5)",
         "val: 4 utterances; audio missing in 1 (no such file 1); motion missing in 2 (the speaker wears no markers 2)",
+        "val: 4 labelled rows; no row is fear, surprise: which epoch is best is chosen on these rows, and says little",
     ]
     metrics = evaluate(tmp_path / "run" / "best_model", settings.data, tmp_path / "out", Onlooker())
     read = metrics["run"]["protocol"]["labels"]["exc"]

@@ -164,3 +164,16 @@ def test_what_is_sent_is_received():
         assert receive(theirs, time.monotonic() + 1) == {"samples": 3}
         with pytest.raises(TimeoutError):
             receive(theirs, time.monotonic() + 0.01)
+
+
+def test_a_file_that_takes_long_gives_way_to_those_who_wait(short):
+    with MediaReader(limits=Limits(deadline=30, share=0.5)) as reader, ThreadPoolExecutor(2) as pool:
+        child = child_of(reader, short)
+        child.suspend()
+        slow = pool.submit(reader.audio, short)
+        with pytest.raises(TimeoutError):
+            slow.result(1.5)  # while nobody waits it may take longer
+        quick = pool.submit(reader.audio, short)
+        with pytest.raises(MediaError, match=r"short\.wav: decoding took more than 0\.5 s while others waited"):
+            slow.result(10)
+        assert len(quick.result(30).samples) == 1600

@@ -1,5 +1,10 @@
 """Files that are too long, too large or take too much are refused, and so are settings that make no sense."""
 
+import struct
+import threading
+import time
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -54,7 +59,7 @@ def test_a_video_larger_than_the_limit_is_refused(tmp_path):
     words = r"128 x 128 pixels, the limit is 0\.01 megapixels"
     request = {"pixels": 10_000, "seconds": 10, "memory": 1 << 30, "faces": {"max_frames": 2}}
     with path.open("rb", buffering=0) as file, pytest.raises(tracks.Refused, match=words):
-        films.look(file, request, faces.haar())
+        films.look(file, request, faces.blazeface())
     with pytest.raises(tracks.Refused, match=words):  # where the header promised less
         films.refuse_large(av.VideoFrame(128, 128, "yuv420p"), 10_000)
     with MediaReader(limits=Limits(pixels=10_000)) as small, pytest.raises(MediaError, match=f"frames: {words}"):
@@ -100,3 +105,83 @@ def test_settings_that_make_no_sense_are_refused(reader, tmp_path, short):
         MediaReader(face_model=tmp_path / "yunet.onnx")
     with MediaReader(face_model=short) as reader, pytest.raises(ValueError, match="not a YuNet model"):
         reader.audio(short)
+
+
+def with_chunks(chunks: list[tuple[bytes, bytes]], size: int = 64) -> bytes:
+    """A PNG with more chunks before its picture."""
+    whole = made.saved(made.portrait(size))
+    parts = [struct.pack("!I", len(d)) + k + d + struct.pack("!I", zlib.crc32(k + d)) for k, d in chunks]
+    return whole[:33] + b"".join(parts) + whole[33:]
+
+
+WORDY = {
+    "many notes": [(b"tEXt", b"k%d\0a" % i) for i in range(20_000)],
+    "long notes": [(b"tEXt", b"k%d\0" % i + b"a" * 1_000_000) for i in range(20)],
+    "international notes": [(b"iTXt", b"k\0\0\0\0\0" + b"a" * 2_000_000)],
+    "many chunks of no kind": [(b"abCd", b"")] * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", WORDY)
+def test_a_picture_that_is_mostly_text_is_refused_at_once(reader, tmp_path, name):
+    path = put(tmp_path, "a.png", with_chunks(WORDY[name]))
+    started = time.monotonic()
+    with pytest.raises(MediaError, match=r"a\.png: holds more text than picture"):
+        reader.faces(path, max_frames=1, size=32)
+    assert time.monotonic() - started < 5
+
+
+def test_text_that_is_packed_to_a_thousandth_takes_no_more_memory_than_a_picture_may(victim, tmp_path, short):
+    path = put(tmp_path, "a.png", with_chunks([(b"zTXt", b"k\0\0" + zlib.compress(b"a" * 300_000_000, 9))]))
+    child = child_of(victim, short)
+    before = child.memory_info().rss
+    taken, over = [before], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.005) and child.is_running():
+            taken.append(child.memory_info().rss)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    with suppress(MediaError):  # read or refused
+        victim.faces(path, max_frames=1, size=32)
+    over.set()
+    thread.join()
+    assert max(taken) - before < 260 << 20
+
+
+@pytest.fixture(scope="module")
+def usual():
+    """A reader with the limits that everybody has."""
+    with MediaReader() as opened:
+        yield opened
+
+
+def test_a_few_notes_and_a_large_picture_are_fine(usual, tmp_path):
+    path = put(tmp_path, "a.png", with_chunks([(b"tEXt", b"Author\0somebody")] * 3))
+    assert len(usual.faces(path, max_frames=1, size=32).times) == 1
+    Image.new("RGB", (7000, 7000)).save(tmp_path / "large.png", compress_level=1)
+    assert usual.faces(tmp_path / "large.png", max_frames=1, size=32).note == f"no face in 1 frame ({faces.LOOKED_FOR})"
+
+
+def test_sound_that_unfolds_to_far_more_than_its_file_can_hold_is_refused(usual, tmp_path):
+    """20 s of a decoder for 71 kB before."""
+    path = tmp_path / "a.flac"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=192_000, layout="7.1", format="s16", options={"frame_size": "65535"})
+        for at in range(176):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 8 * 65535), np.int16), "s16", "7.1")
+            frame.sample_rate, frame.pts = 192_000, at * 65535
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert path.stat().st_size < 60_000
+    with pytest.raises(MediaError, match=r"a\.flac: unfolds to far more sound than recordings of its size hold"):
+        usual.audio(path)
+    with pytest.raises(MediaError, match=r"a\.flac: unfolds to far more sound"):
+        usual.audio(path, start=50, end=55)
+
+
+def test_ten_minutes_of_silence_in_a_small_file_are_honest(usual, tmp_path):
+    path = made.write_sound(tmp_path / "a.ogg", np.zeros((2, 590 * 48_000), np.float32), 48_000, "libopus", "ogg")
+    assert path.stat().st_size < 200_000
+    assert usual.audio(path).note == "silent"

@@ -92,6 +92,7 @@ def test_every_defect_is_found_where_it_is(spoilt):
 
 # the whole way
 
+TAUGHT = ["happy", "sad", "anger", "disgust"]  # what a training row of the spoilt corpus is
 
 SMALL = {"encoder_dim": 8, "fusion_hidden_size": 8, "fusion_heads": 2, "fusion_depth": 1, "fusion_type": "late"}
 
@@ -104,7 +105,9 @@ def config(root, *, model, **data):
 
 def test_emotions_and_sentiment_are_learnt_and_scored_from_published_features(spoilt, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "pictures_of", lambda *_: ())
-    settings = config(spoilt, model={**MULTI, **PUBLISHED})
+    with pytest.raises(ValueError, match=r"no row is surprise, fear, .* --labels happy sad anger disgust "):
+        run(config(spoilt, model={**MULTI, **PUBLISHED}), tmp_path / "run")
+    settings = config(spoilt, model={**MULTI, **PUBLISHED, "labels": TAUGHT})
     told = Onlooker()
     run(settings, tmp_path / "run", reporter=told)
     assert "train: 6 utterances; video missing in 3 (the video is not in the file 3)" in told.said
@@ -116,15 +119,17 @@ def test_emotions_and_sentiment_are_learnt_and_scored_from_published_features(sp
     assert written["run"]["protocol"]["rows_left_out"] == 0
 
 
-def test_a_model_with_fewer_classes_of_another_corpus_is_scored_and_told_what_is_dropped(made, tmp_path, monkeypatch):
+def test_a_model_with_fewer_classes_of_another_corpus_is_scored_and_told_what_is_dropped(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "pictures_of", lambda *_: ())
+    made = tmp_path / "made"
+    make_sample_mosei(made, clips=18, media=False)  # of which training rows are happy and sad
     labels = ["joy", "sadness"]
     settings = config(made, model={"modalities": ["text"], "labels": labels})
     run(settings, tmp_path / "run")
     metrics = evaluate(tmp_path / "run" / "best_model", settings.data, tmp_path / "out", Onlooker())
-    truth = [p.rating.dominant for p in script(0, 15) if p.split == "test"]
+    truth = [p.rating.dominant for p in script(0, 18) if p.split == "test"]
     kept = [x for x in truth if x in ("happy", "sad")]
-    assert 0 < len(kept) < len(truth) == 3
+    assert 0 < len(kept) < len(truth) == 6
     assert metrics["all"]["n"] == len(kept)
     protocol = json.loads((tmp_path / "out" / "metrics.json").read_text())["run"]["protocol"]
     assert protocol["rows_left_out"] == len(truth) - len(kept)
@@ -142,6 +147,11 @@ def test_raw_films_are_read_from_the_command_line_and_a_missing_one_is_told(spoi
         "1",
         "--video_max_frames",
         "2",
+        "--labels",
+        "happy",
+        "sad",
+        "angry",
+        "neutral",
     ]
     assert main(["train", *flags, *small, "--output_dir", str(tmp_path / "run")]) == 0
     told = capsys.readouterr()

@@ -158,7 +158,7 @@ def test_a_videos_own_sound_is_its_audio_unless_refused_or_replaced(recognizer, 
 def test_what_says_nothing_is_missing_with_its_reason_and_changes_nothing(recognizer, clips, modality, clip, reason):
     given = {modality: clips[clip]}
     prediction = recognizer.predict(text=WORDS, **given)
-    assert prediction.notes[modality] == reason
+    assert prediction.notes[modality].startswith(reason)
     assert list(prediction.per_modality) == ["text"]
     assert prediction.probabilities == recognizer.predict(text=WORDS).probabilities
     with pytest.raises(NothingToRead, match=f"nothing to read: text: not given; .*{modality}: {reason}"):
@@ -167,7 +167,8 @@ def test_what_says_nothing_is_missing_with_its_reason_and_changes_nothing(recogn
 
 def test_a_video_without_a_sound_track_says_so(recognizer, clips):
     notes = recognizer.predict(text=WORDS, video=clips["faceless"]).notes
-    assert notes == {"audio": "no audio track", "video": "no face in 4 frames"}
+    assert notes["audio"] == "no audio track"
+    assert notes["video"].startswith("no face in 4 frames")
 
 
 def test_text_without_words_is_missing(recognizer):

@@ -71,7 +71,7 @@ def test_a_stretch_that_the_file_holds_in_part_says_so_and_one_beyond_it_is_an_e
     path = made.write_sound(tmp_path / "a.wav", chirp(5, 16_000)[None], 16_000, "pcm_s16le")
     cut = reader.audio(path, start=4.0, end=6.0)
     assert len(cut.samples) == SAMPLE_RATE
-    assert cut.note == "cut short at 1.0 of 2.0 s"
+    assert cut.note == "its sound ends at 5.0 s"
     with pytest.raises(MediaError, match=r"a\.wav: its sound ends at 5\.0 s, nothing is there from 7 s to 8 s$"):
         reader.audio(path, start=7.0, end=8.0)
 

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import random
+import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -151,3 +153,46 @@ def test_a_good_table_has_no_such_list(tmp_path):
     config = corpora.feature_config(root)
     assert bad_rows(audit(DataConfig(data_root=root), config.model)) == []
     assert Config().data.dataset == "csv"
+
+
+def talk(tmp_path, sizes):
+    """A table of speakers with so many rows each."""
+    table = tmp_path / "all.csv"
+    rows = [f"{'happy' if i % 2 else 'sad'},s{s},text {i}" for s, n in enumerate(sizes) for i in range(n)]
+    table.write_text("emotion,speaker,text\n" + "\n".join(rows) + "\n")
+    return table
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seed", "train", "held"),
+    [
+        ((300, 60, 60), 1, {300}, {60}),
+        ((40, 40, 300), 1, {300}, {40}),
+        ((200, 200, *[10] * 6), 0, set(range(240, 441)), {10, 20}),
+        ((1, 1, 1), 0, {1}, {1}),
+        ((5, 50, 50), 3, {50}, {5, 50}),
+    ],
+    ids=["podcast", "guests", "two hosts", "three rows", "two of one size"],
+)
+def test_train_is_the_largest_part_whatever_the_speakers_sizes(tmp_path, sizes, seed, train, held):
+    parts = {p.split: p.rows for p in split_table(talk(tmp_path, sizes), tmp_path / "out", seed=seed)}
+    assert parts["train"] in train
+    assert {parts["val"], parts["test"]} <= held
+
+
+def test_train_is_the_largest_part_of_random_small_tables(tmp_path):
+    draw = np.random.default_rng(0)
+    for number in range(40):
+        sizes = draw.integers(1, 60, size=draw.integers(3, 9)).tolist()
+        parts = {p.split: p.rows for p in split_table(talk(tmp_path, sizes), tmp_path / str(number), seed=number)}
+        assert min(parts.values()) > 0
+        assert parts["train"] == max(parts.values()), sizes
+
+
+def test_what_whole_speakers_could_not_keep_is_said(tmp_path, command):
+    code, out, _ = command("split", talk(tmp_path, (300, 60, 60)), "--output_dir", tmp_path / "out")
+    assert code == 0
+    assert not re.search("note:", out)  # 14 % each is a seventh
+    code, out, _ = command("split", talk(tmp_path, (50, 50, 50)), "--output_dir", tmp_path / "three")
+    told = "train 33 %, val 33 %, test 33 %"
+    assert f"note: speakers stay whole, so the parts are not five, one and one seventh of the rows: {told}" in out

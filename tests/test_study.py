@@ -242,8 +242,17 @@ def test_a_suite_that_is_killed_in_each_stage_ends_with_the_same_summary(tmp_pat
     assert all((parts / link).is_file() for link in links)
 
 
-def test_a_stage_that_the_corpus_is_too_small_for_is_told_and_the_others_stand(tmp_path, corpus):
+def test_shots_that_the_corpus_is_too_small_for_are_fewer_and_said(tmp_path, corpus):
     suite = Suite(config=quick(corpus), folder=tmp_path, few_shot=replace(SHOTS, shots=(500,)))
+    watched = Onlooker()
+    suite.few_shots(watched)
+    (fewer,) = [line for line in watched.said if "Instead: shots 3; " in line]
+    assert "need 500 shots" in fewer
+
+
+def test_a_stage_that_the_corpus_is_too_small_for_is_told_and_the_others_stand(tmp_path):
+    single = feature_corpus(tmp_path / "data", rows={"train": 3, "val": 3, "test": 3})  # no class has a second row
+    suite = Suite(config=quick(single), folder=tmp_path, few_shot=replace(SHOTS, shots=(500,)))
     watched = Onlooker()
     told = suite._kept("Few-shot learning", suite.few_shots(watched))
     assert told.startswith("## Few-shot learning\n\nNot run: ")

@@ -16,7 +16,8 @@ from emobraid.app.limits import ServerSettings
 from emobraid.app.server import create_app
 from emobraid.config import Config
 from emobraid.media import MediaBytes, MediaError, MediaReader
-from emobraid.recognizer import Prediction, Recognizer
+from emobraid.prediction import Prediction, Reading
+from emobraid.recognizer import Recognizer
 from emobraid.timeline import Plan, Timeline, Window
 from emobraid.timeline_files import ASIDE, as_csv, as_json, as_srt, stamp, summary, write_timeline
 from server_fixtures import tiny_recognizer
@@ -198,7 +199,11 @@ def reading(emotion, confidence, valence=0.5):
     )
     alone = {"emotion": emotion, "confidence": confidence, "probabilities": chances}
     return Prediction(
-        **alone, contributions={}, per_modality={"audio": alone}, affect={"valence": valence, "arousal": 0.25}, notes={}
+        **alone,
+        contributions={},
+        per_modality={"audio": Reading(**alone)},
+        affect={"valence": valence, "arousal": 0.25},
+        notes={},
     )
 
 

@@ -1,8 +1,9 @@
 """emobraid: the emotion a person expresses, read from any subset of text, voice and face."""
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from emobraid.release import version
 
 if TYPE_CHECKING:
     from emobraid.config import Config
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from emobraid.model import MultimodalEmotionModel
     from emobraid.prediction import Prediction
     from emobraid.recognizer import NothingToRead, Recognizer
+    from emobraid.scripting import evaluate, train
     from emobraid.stream import Batch, Stream
     from emobraid.training.distillation import KnowledgeDistillationModel
     from emobraid.training.few_shot import FewShotModel
+    from emobraid.training.trainer import Trainer
 
-__version__ = version("emobraid")
+__version__ = version()
 
 # where each public name lives; loaded when first asked for, so that decoder processes start without torch
 _HOMES = {
@@ -40,7 +43,10 @@ _HOMES = {
     "Prediction": "prediction",
     "Recognizer": "recognizer",
     "Stream": "stream",
+    "Trainer": "training.trainer",
     "TrainingConfig": "config.training",
+    "evaluate": "scripting",
+    "train": "scripting",
 }
 
 __all__ = [
@@ -60,7 +66,10 @@ __all__ = [
     "Prediction",
     "Recognizer",
     "Stream",
+    "Trainer",
     "TrainingConfig",
+    "evaluate",
+    "train",
 ]
 
 

@@ -11,7 +11,7 @@ import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -20,6 +20,7 @@ from torch import Tensor
 from emobraid import config as configuration
 from emobraid.config import Config
 from emobraid.data.origin import is_synthetic
+from emobraid.data.recorded import table, table_of, temperatures_of, thresholds_of
 from emobraid.model import MultimodalEmotionModel
 from emobraid.weights import named, shipped
 
@@ -94,6 +95,11 @@ def read(folder: Path) -> dict[str, bytes]:
             )
         files[name] = content
     return files
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a checkpoint was written as `folder`, whole or killed while it took an earlier one's place."""
+    return folder.is_dir() or folder.with_name(folder.name + FORMER).is_dir()
 
 
 def resolve(path: Path) -> Path:
@@ -181,32 +187,39 @@ def load_trained(path: Path) -> Trained:
     model = MultimodalEmotionModel(config.model)
     check_bases(model, files, folder)
     load_weights(model, tensors(files["model.safetensors"], folder), folder)
-    fitted: dict[str, Any] = json.loads(files["calibration.json"])
-    temperatures = {subset: float(t) for subset, t in fitted["temperatures"].items()}
-    cuts = {subset: {c: float(t) for c, t in by.items()} for subset, by in fitted.get("thresholds", {}).items()}
-    origin = json.loads(files.get("origin.json", b"{}"))  # which models of before do not have
-    synthetic = origin.get("synthetic", is_synthetic(config.data.data_root))
+    temperatures, cuts = temperatures_of(files, folder), thresholds_of(files, folder)
+    origin = table_of(files, "origin.json", folder)  # which models of before do not have
+    synthetic = bool(origin.get("synthetic", is_synthetic(config.data.data_root)))
     return Trained(model.eval(), config, temperatures, cuts, synthetic, str(origin.get("terms", "")))
 
 
 def load_config(folder: Path, files: Mapping[str, bytes]) -> Config:
-    tree = tomllib.loads(files["config.toml"].decode())
-    return configuration.parse(configuration.as_it_was(tree), str(folder / "config.toml"))
+    """Its settings; ValueError names the file that does not hold them."""
+    where = str(folder / "config.toml")
+    try:
+        tree = tomllib.loads(files["config.toml"].decode())
+    except KeyError:
+        raise ValueError(f"{where}: not in the checkpoint; use another one") from None
+    except ValueError as error:
+        raise ValueError(f"{where}: not readable as TOML ({error}); use another checkpoint") from None
+    if loose := [name for name, section in tree.items() if not isinstance(section, dict)]:
+        raise ValueError(f"{where}: {loose[0]} is not a section; use another checkpoint")
+    return configuration.parse(configuration.as_it_was(tree), where)
 
 
-def tensors(blob: bytes, folder: Path) -> dict[str, Tensor]:
+def tensors(blob: bytes, folder: Path, name: str = "model.safetensors") -> dict[str, Tensor]:
     try:
         loaded: dict[str, Tensor] = load(blob)
     except SafetensorError as error:
-        raise ValueError(f"{folder}: model.safetensors cannot be read: {error}") from None
+        raise ValueError(f"{folder}: {name} cannot be read: {error}") from None
     return loaded
 
 
 def check_bases(model: MultimodalEmotionModel, files: Mapping[str, bytes], folder: Path) -> None:
     """ValueError when a pretrained model on this machine is not the one that the checkpoint was trained on."""
-    recorded = json.loads(files.get("bases.json", b"{}"))
+    recorded = table_of(files, "bases.json", folder)
     for kind, base in model.bases().items():
-        was = recorded.get(kind, {}).get("sha256")
+        was = table(recorded.get(kind, {}), f"{folder}: bases.json: {kind}").get("sha256")
         if was != base["sha256"]:
             raise ValueError(
                 f"{folder}: was trained on another {base['name']} (sha256 {str(was)[:12]}, this one has "
@@ -215,7 +228,7 @@ def check_bases(model: MultimodalEmotionModel, files: Mapping[str, bytes], folde
 
 
 def load_weights(model: MultimodalEmotionModel, weights: Mapping[str, Tensor], folder: Path) -> None:
-    """Put weights into a model; ValueError lists up to five names that do not fit."""
+    """Put weights into a model; ValueError lists up to five names that do not fit, or are not finite."""
     own = model.own_state()
     wrong = [f"{k} missing" for k in own if k not in weights]
     wrong += [f"{k} unexpected" for k in weights if k not in own]
@@ -226,5 +239,9 @@ def load_weights(model: MultimodalEmotionModel, weights: Mapping[str, Tensor], f
     ]
     if wrong:
         raise ValueError(f"{folder}: weights do not fit the settings: {'; '.join(wrong[:5])}")
+    if broken := [k for k, w in weights.items() if w.is_floating_point() and not w.isfinite().all()]:
+        raise ValueError(
+            f"{folder}: model.safetensors holds NaN or infinity in {', '.join(broken[:5])}; use another checkpoint"
+        )
     placed = {k: like(w, own[k]) for k, w in weights.items()}
     model.load_state_dict(placed, strict=False)  # what own_state leaves out came with the pretrained models

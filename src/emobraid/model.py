@@ -3,7 +3,10 @@
 Shapes: B batch, T time, D fusion width, K affect dimensions.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +50,7 @@ class MultimodalEmotionModel(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config = config = replace(config)  # the caller's may be changed later
         self.encoders = nn.ModuleDict({m: encoders.build(m, config) for m in config.modalities})
         width = config.fusion_hidden_size
         self.projections = nn.ModuleDict(
@@ -73,15 +76,25 @@ class MultimodalEmotionModel(nn.Module):
         """The pretrained models inside the encoders, by the name of their place."""
         return {name: m for name, m in self.named_modules() if isinstance(m, Tower)}
 
+    def frozen_twin(self) -> Self:
+        """The same model in evaluation mode, whose weights ask for no gradients; it holds the same numbers, not copies,
+        and this one stays as it is."""
+        memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in self.parameters()}
+        memo |= {id(b): b for b in self.buffers()}
+        memo |= {id(f): f for tower in self.towers().values() for f in tower.frozen()}  # large, and never changed
+        twin: Self = copy.deepcopy(self, memo)
+        return twin.requires_grad_(False).eval()
+
     def own_state(self) -> dict[str, Tensor]:
         """The weights a checkpoint must hold: all but those that pretrained models brought along unchanged."""
         brought = {f"{place}.{n}" for place, tower in self.towers().items() for n in tower.brought()}
         return {name: value for name, value in self.state_dict().items() if name not in brought}
 
     def bases(self) -> dict[str, dict[str, str]]:
-        """Name and sha256 of the pretrained model below each modality that has one."""
+        """Name and sha256 of the pretrained model, or the net of a stem, below each modality that has one."""
         towers = {t.kind: t for t in self.towers().values()}
-        return {kind: {"name": t.name, "sha256": t.base} for kind, t in towers.items()}
+        named = {m: base for m, encoder in self.by_modality().items() if (base := encoder.base())}
+        return {**{kind: {"name": t.name, "sha256": t.base} for kind, t in towers.items()}, **named}
 
     def fit_inputs(self, prepared: Mapping[str, Iterable[Tensor]]) -> None:
         """Let the encoders take their input statistics from prepared TRAINING inputs."""

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from emobraid.data.corpus import Sample
 from emobraid.data.csv import BadRow, read_unlabelled
+from emobraid.data.tables import layout_of
 from emobraid.recognizer import Prediction, Recognizer
 
 
@@ -57,6 +58,8 @@ def predict_table(model_path: Path, table: Path, *, allow_outside: Path | None, 
     """Read every row of a CSV in order; failed rows are told at the end. Exit code 1 when any failed."""
     failed: list[str] = []
     read = 0
+    if note := layout_of(table).note:
+        print(f"note: {note}", file=sys.stderr)
     with Recognizer.from_pretrained(model_path) as recognizer:
         rows = read_unlabelled(table, recognizer.config.model, allow_outside=allow_outside)
         for row in rows:

@@ -1,9 +1,13 @@
 """What a model reads in one utterance, and how much each modality had in it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from math import factorial
+from dataclasses import dataclass
+from math import factorial, isfinite
 from typing import Any
+
+
+class NoNumber(ValueError):
+    """The model's answer is NaN or infinite, which is no answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,8 @@ class Prediction(Reading):
 
     Where classes do not exclude each other, `expressed` are those whose probability reaches their threshold, which may
     be none, and `emotion` is the likeliest; for exclusive classes `expressed` is None and not in the JSON.
+
+    NoNumber (a ValueError) when any of its numbers is not finite: there is no such Prediction.
     """
 
     contributions: dict[str, float]
@@ -36,8 +42,17 @@ class Prediction(Reading):
     affect_note: str = ""
     expressed: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        read = (self, *self.per_modality.values())
+        numbers = [p for one in read for p in (one.confidence, *one.probabilities.values())]
+        if not all(map(isfinite, (*numbers, *self.contributions.values(), *self.affect.values()))):
+            raise NoNumber(
+                "the model's answer to this is not a number: what it was given holds values far beyond those that it "
+                "learned from; check the features or the recording"
+            )
+
     def to_json(self) -> dict[str, Any]:
-        told = asdict(self)
+        told = {**vars(self), "per_modality": {m: dict(vars(one)) for m, one in self.per_modality.items()}}
         return told if self.expressed is not None else {k: v for k, v in told.items() if k != "expressed"}
 
 

@@ -4,7 +4,6 @@ Shapes: B batch, N audio samples, T frames, C classes, M modalities.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,15 +18,15 @@ from emobraid.data.mocap import motion_cell
 from emobraid.data.preparer import Preparer
 from emobraid.data.shelf import Input
 from emobraid.emotions import LabelSpace
+from emobraid.given import taken
 from emobraid.media import SAMPLE_RATE, MediaBytes, MediaReader
+from emobraid.media.kinds import SILENCE
 from emobraid.model import MultimodalEmotionModel
 from emobraid.prediction import Prediction, Reading, shapley
 from emobraid.stream import Stream, pad, stacked, subsets
 
 __all__ = ["NothingToRead", "Prediction", "Reading", "Recognizer", "shapley"]
 
-# the same bounds as for files, which are measured in the decoder process
-SILENCE = 10 ** (-70 / 20)  # root mean square, full scale = 1
 SHORTEST = 0.025  # seconds
 
 
@@ -96,23 +95,20 @@ class Recognizer:
         self.reader.close()
 
     def predict(
-        self,
-        *,
-        text: str | None = None,
-        audio: str | Path | MediaBytes | np.ndarray | None = None,
-        video: str | Path | MediaBytes | np.ndarray | None = None,
-        motion: str | Path | np.ndarray | None = None,
-        sound: bool = True,
+        self, *, text: Any = None, audio: Any = None, video: Any = None, motion: Any = None, sound: bool = True
     ) -> Prediction:
         """Read one utterance from what is given; the rest is missing.
 
-        `audio` is a file or samples (N,) float at 16 kHz mono; `video` a file or RGB frames (T, H, W, 3) uint8;
-        `motion` a recording of markers as text, a cell `file.npz#array`, or values (T, W) at 20 frames a second, NaN
-        where a marker was not seen. With `sound`, a video file's own sound track is the audio when no other is given.
-        NothingToRead when no modality
-        is usable, MediaError when a file cannot be read.
+        `text` is a string; `audio` a file, its bytes, samples (N,) float at 16 kHz mono, (rate, samples) or {"array",
+        "sampling_rate"}; `video` a file, its bytes, a picture or RGB frames (T, H, W, 3); `motion` a recording of
+        markers as text, a cell `file.npz#array`, or values (T, W) at 20 frames a second, NaN where a marker was not
+        seen. Files may be open, arrays of any library or lists; None and NaN are missing. With `sound`, a video file's
+        own sound track is the audio when no other is given. NothingToRead when no modality is usable, MediaError when a
+        file cannot be read, ValueError for anything else.
         """
-        given = {"text": text, "audio": audio, "video": video, "motion": motion}
+        asked = {"text": text, "audio": audio, "video": video, "motion": motion}
+        given = {m: taken(m, value, features=self._reads_features(m)) for m, value in asked.items()}
+        audio, video = given["audio"], given["video"]
         for modality, value in given.items():
             if value is not None and modality not in self.model.config.modalities:
                 raise ValueError(f"this model reads {', '.join(self.model.config.modalities)}, not {modality}")
@@ -130,6 +126,9 @@ class Recognizer:
         """Read one row of a table."""
         return self.read(self.preparer.sample(sample))
 
+    def _reads_features(self, modality: str) -> bool:
+        return getattr(self.config.model, f"{modality}_encoder") == "features"
+
     def _cell(self, modality: str, value: Any) -> Cell:
         if value is None or modality == "text" or isinstance(value, MediaBytes):
             return value
@@ -137,9 +136,9 @@ class Recognizer:
 
     def _array(self, modality: str, value: np.ndarray) -> Input:
         encoder = self.model.by_modality()[modality]
-        if modality == "motion" or getattr(self.config.model, f"{modality}_encoder") == "features":
+        if modality == "motion" or self._reads_features(modality):
             tensor = encoder.prepare(value)
-            return Input(tensor, "" if len(tensor) else "no values")
+            return Input(tensor, "" if len(tensor) else "not one finite number")
         if modality == "audio":
             if value.ndim != 1 or not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value).all():
                 raise ValueError(f"audio must be finite float samples (N,) in -1..1, got {value.dtype} {value.shape}")
@@ -192,7 +191,7 @@ class Recognizer:
         whole = probabilities[whole_set]
         top = int(whole.argmax())
         return Prediction(
-            **asdict(self._reading(whole)),
+            **vars(self._reading(whole)),
             contributions=shapley({s: float(p[top]) for s, p in probabilities.items()}, there),
             per_modality={m: self._reading(probabilities[frozenset({m})]) for m in there},
             **self._placed(whole, affect),

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from emobraid.cli.telling import command
 from emobraid.config import Config, DataConfig, ModelConfig
 
 MeldDefect = Literal["missing_clip", "corrupt_clip", "extra_clip", "gap", "times"]
@@ -170,10 +171,10 @@ def sample_corpus(args: SampleCorpus) -> int:
         else:
             clips = 560 if args.clips is None else args.clips
             make_sample_corpus(args.folder, seed=args.seed, clips=clips, workers=args.workers, progress=progress)
-    other = f" --dataset {args.layout}" if args.layout != "csv" else ""
+    other = ("--dataset", args.layout) if args.layout != "csv" else ()
     recipe = args.layout if args.layout in ("mosei", "iemocap") else "sample"
-    command = f"emobraid train --config {recipe} --data_root {args.folder}{other}"
-    print(f"{args.folder}: a synthetic corpus; train on it with: {command}")
+    training = command("train", "--config", recipe, "--data_root", args.folder, *other)
+    print(f"{args.folder}: a synthetic corpus; train on it with: {training}")
     return 0
 
 
@@ -199,11 +200,13 @@ class Split:
 
 
 def split(args: Split) -> int:
-    from emobraid.data.splitting import split_table
+    from emobraid.data.splitting import not_kept, split_table
 
     parts = split_table(args.table, args.output_dir, by=args.by, seed=args.seed, overwrite=args.overwrite)
     for part in parts:
         print(part.told(args.by))
+    if told := not_kept(parts, args.by):
+        print(f"note: {told}")
     if args.by == "row":
         print("note: rows were split at random, so train and test may share people; say so beside results")
     return 0

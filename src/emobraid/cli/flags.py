@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -20,8 +21,11 @@ def read_flags(spec: type, args: list[str], prog: str) -> Any:
     """Flags over the recipe over the defaults; ValueError in one line for anything tyro would refuse."""
     demanding = any(f.default is MISSING and f.default_factory is MISSING for f in fields(spec))
     default = tyro.MISSING_NONPROP if demanding else spec()
+    asked: set[str] = set()
     if "config" in spec.__dataclass_fields__ and (named := _recipes(args)):  # type: ignore[attr-defined]
-        config = parse(layered(load_recipe(name) for name in named), " over ".join(reversed(named)))
+        tree = layered(load_recipe(name) for name in named)
+        config = parse(tree, " over ".join(reversed(named)))
+        asked = {name for settings in tree.values() for name in settings}
         sections = {n: getattr(config, n) for n in SECTIONS if n in spec.__dataclass_fields__}  # type: ignore[attr-defined]
         default = spec(**sections)
     told = io.StringIO()
@@ -43,7 +47,14 @@ def read_flags(spec: type, args: list[str], prog: str) -> Any:
         flags = [f"--{name}" for name in flag_names(spec)]
         typed = unknown[0].partition("=")[0]
         raise ValueError(f"unknown option {typed!r}{nearest('--' + typed.lstrip('-').replace('-', '_'), flags)}")
+    object.__setattr__(parsed, "given", frozenset(asked) | written(args))
     return parsed
+
+
+def written(args: Iterable[str]) -> frozenset[str]:
+    """The names of all flags on a command line, as settings are called: no_cache and cache for --no-cache."""
+    names = {a[2:].partition("=")[0].replace("-", "_") for a in args if a.startswith("--")}
+    return frozenset(names | {name.removeprefix("no_") for name in names})
 
 
 def _recipes(args: list[str]) -> list[str]:

@@ -1,10 +1,15 @@
 """`emobraid predict` and `emobraid timeline`: a trained model on somebody's own files."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from emobraid.weights import shipped
+
+OWN = Path("checkpoints/best_model")  # where training puts its model unless told otherwise
 
 
 @dataclass(kw_only=True)
@@ -18,8 +23,9 @@ class Predict:
     Example: emobraid predict --text "I'm so happy!" --audio a.wav --video a.mp4
     """
 
-    model_path: Path = Path("checkpoints/best_model")
-    """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model."""
+    model_path: Path | None = None
+    """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model.
+    Default: checkpoints/best_model where there is one, else emobraid/compact."""
     text: str | None = None
     """What was said."""
     audio: Path | None = None
@@ -38,6 +44,17 @@ class Predict:
     """Print JSON: one object, or one a line for a CSV."""
 
 
+def chosen(model_path: Path | None) -> Path:
+    """The model that was named; else the one that was trained here, else the one that ships, and which one is told."""
+    if model_path is not None:
+        return model_path
+    from emobraid import checkpoint
+
+    found = OWN if checkpoint.is_there(OWN) else next(map(Path, shipped()), OWN)
+    print(f"model: {found}", file=sys.stderr)
+    return found
+
+
 def predict(args: Predict) -> int:
     from emobraid.predicting import predict_one, predict_table
 
@@ -45,11 +62,11 @@ def predict(args: Predict) -> int:
     if args.csv and any(g is not None for g in given):
         raise ValueError("--csv stands alone; leave --text, --audio, --video and --motion out")
     if args.csv:
-        return predict_table(args.model_path, args.csv, allow_outside=args.allow_outside, as_json=args.json)
+        return predict_table(chosen(args.model_path), args.csv, allow_outside=args.allow_outside, as_json=args.json)
     if all(g is None for g in given):
         raise ValueError("nothing to read: give --text, --audio, --video, --motion (any subset), or --csv")
     inputs = {"text": args.text, "audio": args.audio, "video": args.video, "motion": args.motion}
-    predict_one(args.model_path, inputs, sound=not args.no_sound, as_json=args.json)
+    predict_one(chosen(args.model_path), inputs, sound=not args.no_sound, as_json=args.json)
     return 0
 
 
@@ -66,8 +83,9 @@ class Timeline:
 
     file: Annotated[Path, tyro.conf.Positional]
     """The recording: sound or film."""
-    model_path: Path = Path("checkpoints/best_model")
-    """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model."""
+    model_path: Path | None = None
+    """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model.
+    Default: checkpoints/best_model where there is one, else emobraid/compact."""
     output_dir: Path = Path("results")
     """Where the files go."""
     window: float = 4.0
@@ -85,5 +103,5 @@ def timeline(args: Timeline) -> int:
     from emobraid.timeline import Plan
 
     plan = Plan(window=args.window, step=args.step, fps=args.fps)
-    make_timeline(args.model_path, args.file, plan, args.output_dir, pictures=not args.no_pictures)
+    make_timeline(chosen(args.model_path), args.file, plan, args.output_dir, pictures=not args.no_pictures)
     return 0

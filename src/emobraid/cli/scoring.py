@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 from rich.console import Console
 
+from emobraid.cli.places import refuse_unwritable
 from emobraid.config import DataConfig
 
 
@@ -14,12 +15,15 @@ from emobraid.config import DataConfig
 class Evaluate:
     """Score a model on the test split: figures, tables, pictures.
 
-    Opens the test table of DATA_ROOT and writes so into the run's ledger.jsonl. Nothing is fitted here: temperatures
+    Opens the test table of the data that the model was trained on, or of DATA_ROOT, and writes so into the run's
+    ledger.jsonl. Nothing is fitted here: temperatures
     come from the model, which fitted them on validation. On another corpus than the model's own (--dataset meld), rows
     whose label it cannot express are left out, counted and told. Writes metrics.json, predictions.csv and PNGs.
 
     Example: emobraid evaluate --model_path checkpoints/best_model --data_root data --output_dir results
     """
+
+    given: ClassVar[frozenset[str]] = frozenset()  # settings that flags name
 
     model_path: Path = Path("checkpoints/best_model")
     """The folder that training wrote, or emobraid/compact, which ships; best_model.pth is the folder best_model."""
@@ -52,10 +56,13 @@ def evaluate(args: Evaluate) -> int:
     for name in ("beside", "draws", "frame_draws", "noise", "seed"):
         if getattr(args, name) != getattr(Evaluate, name):
             raise ValueError(f"--{name} is a setting of the missing-modality benchmark; give --robustness too")
+    _refuse_places(args)
+    from emobraid.evaluation.remembered import as_trained
     from emobraid.evaluation.report import print_report
     from emobraid.evaluation.sealed import evaluate as run
     from emobraid.training.display import TerminalReporter
 
+    args.data = as_trained(args.model_path, args.data, args.given)
     asked = {"pictures": not args.no_pictures, "retrieval": args.retrieval}
     with TerminalReporter() as reporter:
         metrics = run(args.model_path, args.data, args.output_dir, reporter, **asked)
@@ -65,9 +72,17 @@ def evaluate(args: Evaluate) -> int:
     return 0
 
 
+def _refuse_places(args: Evaluate) -> None:
+    from emobraid.evaluation.sealed import ledger_of
+
+    refuse_unwritable(args.output_dir)
+    refuse_unwritable(ledger_of(args.model_path).parent)
+
+
 def _robustness(args: Evaluate) -> int:
     from emobraid.evaluation.missing import Plan
     from emobraid.evaluation.missing_report import WRITTEN, print_robustness
+    from emobraid.evaluation.remembered import as_trained
     from emobraid.evaluation.robustness import evaluate_robustness as run
     from emobraid.training.display import TerminalReporter
 
@@ -79,6 +94,8 @@ def _robustness(args: Evaluate) -> int:
         if not name or not path or name in models:
             raise ValueError(f"--beside {given!r}: give NAME=PATH, each name once; {', '.join(models)} is taken")
         models[name] = Path(path)
+    _refuse_places(args)
+    args.data = as_trained(args.model_path, args.data, args.given)
     with TerminalReporter() as reporter:
         found = run(models, args.data, args.output_dir, reporter, plan=plan, pictures=not args.no_pictures)
     print_robustness(found, Console())

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from emobraid.cli.telling import quoted
 from emobraid.config import Config, DataConfig, ModelConfig, TrainingConfig
 
 
@@ -70,5 +71,6 @@ def search(args: Search) -> int:
         )
         table = study.run(reporter)
     table.show(Console())
-    print(f"written: {args.output_dir}/{RECIPE}, {TABLE}.md, .tex, .csv; train it: --config {args.output_dir}/{RECIPE}")
+    recipe = quoted(args.output_dir / RECIPE)
+    print(f"written: {args.output_dir}/{RECIPE}, {TABLE}.md, .tex, .csv; train it: --config {recipe}")
     return 0

@@ -30,6 +30,10 @@ class Demo:
     """Who opens the page must know it (http://HOST:PORT/?token=TOKEN). Better given as the variable EMOBRAID_TOKEN."""
     hosts: tuple[str, ...] = ()
     """Further names under which people reach the page."""
+    root_path: str = ""
+    """The path under which a proxy shows the page, such as /emo."""
+    proxies: tuple[str, ...] = ServerSettings.proxies
+    """Addresses of proxies that are believed when they say that a browser came by TLS (X-Forwarded-Proto)."""
     llm_url: str | None = None
     """An OpenAI-compatible server that writes the replies, such as http://127.0.0.1:11434/v1. It reads nothing."""
     llm_model: str | None = None
@@ -42,7 +46,8 @@ def demo(args: Demo) -> int:
     require_demo()
     from emobraid.app.launching import demo as run
 
-    settings = ServerSettings(host=args.host, port=args.port, token=args.token, hosts=args.hosts)
+    names = ("host", "port", "token", "hosts", "root_path", "proxies")
+    settings = ServerSettings(**{name: getattr(args, name) for name in names})
     return run(args.model_path, settings, llm_url=args.llm_url, llm_model=args.llm_model, asr=args.asr)
 
 

@@ -4,11 +4,13 @@ import os
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 from rich.console import Console
 
+from emobraid.cli.places import refuse_unwritable
+from emobraid.cli.telling import command
 from emobraid.config import (
     Config,
     DataConfig,
@@ -35,13 +37,16 @@ class Train:
     Example: emobraid train --data_root data --fusion_type hierarchical
     """
 
+    given: ClassVar[frozenset[str]] = frozenset()  # settings that flags or a recipe name
+
     mode: Mode = "standard"
     """Training regime. contrastive, distillation and robust lay the recipe of that name over --config; ablation
     compares all fusions, all runs the whole suite."""
     config: Path | None = None
     """A recipe: a TOML file, or the name of one that ships (sample, features, meld). Flags override it."""
     output_dir: Path = Path("checkpoints")
-    """Where metrics.jsonl, training.png, tensorboard/, resume/ and best_model/ go."""
+    """Where metrics.jsonl, training.png, tensorboard/, resume/ and best_model/ go; of other modes than standard by
+    default a folder of that name in it."""
     resume: bool = False
     """Go on with the run in output_dir."""
     overwrite: bool = False
@@ -60,6 +65,8 @@ class Train:
 
 
 def train(args: Train) -> int:
+    if args.mode != "standard" and "output_dir" not in args.given and args.output_dir == Train.output_dir:
+        args.output_dir = Train.output_dir / args.mode  # each beside the others
     if args.mode not in STUDIES and args.study != StudyConfig():
         raise ValueError(
             f"seeds, fusions, switch_off and jobs are for --mode {' and '.join(STUDIES)}; one run has --seed"
@@ -80,13 +87,15 @@ def train(args: Train) -> int:
     if args.print_config:
         print(to_toml(config), end="")
         return 0
+    refuse_unwritable(args.output_dir)
     from emobraid.training.curves import draw as draw_curves
     from emobraid.training.display import TerminalReporter
     from emobraid.training.run import train as run
     from emobraid.training.run_folder import BEST
 
-    other = "" if args.data.dataset == "csv" else f" --dataset {args.data.dataset}"
     with TerminalReporter() as reporter:
+        if (odd := oddities(config)) and not args.resume and os.environ.get("RANK", "0") == "0":
+            reporter.say(odd)
         outcome = run(
             config,
             args.output_dir,
@@ -94,17 +103,32 @@ def train(args: Train) -> int:
             overwrite=args.overwrite,
             reporter=reporter,
             sharding=args.sharding,
+            given=args.given,
         )
     if os.environ.get("RANK", "0") != "0":  # launched together with the process that speaks
         return 0
     if find_spec("matplotlib"):  # without it there are TensorBoard's curves, and the log
         print(f"{draw_curves(args.output_dir)}: losses, scores, learning rate and gradients, step by step")
     best = args.output_dir / BEST
+    other = () if args.data.dataset == "csv" else ("--dataset", args.data.dataset)
+    scoring = command("evaluate", "--model_path", best, "--data_root", args.data.data_root, *other)
     print(
         f"{best}: validation macro-F1 {outcome.best_macro_f1:.3f} at epoch {outcome.best_epoch + 1}; "
-        f"score it with: emobraid evaluate --model_path {best} --data_root {args.data.data_root}{other}"
+        f"score it with: {scoring}"
     )
     return 0
+
+
+def oddities(config: Config) -> str:
+    """What `emobraid doctor` would say of the corpus, in one line; empty when there is nothing to mend or to know, or
+    when it cannot be looked at: then training itself says why."""
+    from emobraid.data.audit import audit
+    from emobraid.data.audit.page import in_one_line
+
+    try:
+        return in_one_line(audit(config.data, config.model))
+    except (ValueError, OSError):
+        return ""
 
 
 def _study(args: Train) -> int:
@@ -119,7 +143,7 @@ def _study(args: Train) -> int:
 
     run = ablate if args.mode == "ablation" else suite
     with TerminalReporter() as reporter:
-        print(run(config, args.study, args.few_shot, args.output_dir, args.overwrite, reporter))
+        print(run(config, args.study, args.few_shot, args.output_dir, args.overwrite, reporter, args.given))
     return 0
 
 
@@ -139,7 +163,8 @@ def _few_shot(args: Train) -> int:
     from emobraid.training.few_shot_run import prepare
 
     with TerminalReporter() as reporter:
-        study = prepare(config, args.output_dir, resume=args.resume, overwrite=args.overwrite, reporter=reporter)
+        again = {"resume": args.resume, "overwrite": args.overwrite}
+        study = prepare(config, args.output_dir, **again, reporter=reporter, given=args.given)
         found = summarise(score_episodes(study.base_path, study.config, study.score, reporter))
     left_out = write_few_shot(study.folder, found)
     print_few_shot(found, Console())

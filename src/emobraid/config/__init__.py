@@ -6,11 +6,11 @@ A recipe (TOML) is read first, then flags; there is no third source. Names and d
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass as checked
 
 from emobraid.config.data import DataConfig
@@ -18,14 +18,16 @@ from emobraid.config.kinds import (
     MODALITIES,
     STRICT,
     USUAL,
-    EncoderType,
+    FaceEncoderType,
     FewShotMethod,
     FusionType,
     Modality,
     Precision,
     TuningMethod,
+    VoiceEncoderType,
+    WordsEncoderType,
 )
-from emobraid.config.model import ModelConfig
+from emobraid.config.model import BUDGET, ModelConfig
 from emobraid.config.regimes import DistillationConfig, FewShotConfig, StudyConfig
 from emobraid.config.training import TrainingConfig
 from emobraid.emotions import nearest
@@ -39,7 +41,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "DistillationConfig",
-    "EncoderType",
+    "FaceEncoderType",
     "FewShotConfig",
     "FewShotMethod",
     "FusionType",
@@ -49,6 +51,8 @@ __all__ = [
     "StudyConfig",
     "TrainingConfig",
     "TuningMethod",
+    "VoiceEncoderType",
+    "WordsEncoderType",
     "explain",
     "fields_of",
     "fingerprint",
@@ -67,6 +71,17 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     few_shot: FewShotConfig = field(default_factory=FewShotConfig)
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "Config":
+        """What a ModelConfig says of the training moves there; the copy that stays is nobody else's to change."""
+        asked = {n: getattr(self.model, n) for n, usual in BUDGET.items() if getattr(self.model, n) != usual}
+        for name, value in asked.items():
+            if (other := getattr(self.training, name)) not in (value, BUDGET[name]):
+                raise ValueError(f"{name} is {value} in the model's settings and {other} in those of training")
+        object.__setattr__(self, "training", replace(self.training, **asked))
+        object.__setattr__(self, "model", replace(self.model, **BUDGET))
+        return self
 
 
 ADAPTER = TypeAdapter(Config)
@@ -107,6 +122,8 @@ def parse(tree: Mapping[str, Any], source: str) -> Config:
 def to_tree(config: Config) -> dict[str, Any]:
     """Nested plain values; settings that are None are left out, as TOML has no null."""
     tree: dict[str, dict[str, Any]] = ADAPTER.dump_python(config, mode="json")
+    for name in BUDGET:
+        del tree["model"][name]
     return {s: {k: v for k, v in values.items() if v is not None} for s, values in tree.items()}
 
 
@@ -120,6 +137,7 @@ ELSEWHERE = ("data_root", "workers", "cache_dir", "cache", "allow_outside")
 #: settings that came after the first studies, with the value that stands for what was done before they existed
 LATER = {
     ("model", "added_labels"): 0,
+    ("model", "audio_levelled"): False,
     ("model", "face_gradients"): False,
     ("training", "subset_views"): "drawn",
     ("training", "voice_change"): 0.0,

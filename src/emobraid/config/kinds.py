@@ -5,7 +5,9 @@ from typing import Literal, get_args
 from pydantic import ConfigDict
 
 FusionType = Literal["early", "late", "mult", "graph", "contrastive", "adaptive", "hierarchical"]
-EncoderType = Literal["compact", "pretrained", "features"]
+WordsEncoderType = Literal["compact", "minilm_stem", "pretrained", "features"]
+VoiceEncoderType = Literal["compact", "whisper_stem", "pretrained", "features"]
+FaceEncoderType = Literal["compact", "face_stem", "pretrained", "features"]
 TuningMethod = Literal["frozen", "adapter", "lora", "prompt", "bitfit", "full"]
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 FewShotMethod = Literal["prompt_adapter", "lora", "probe", "prototypes", "class_mean", "full"]

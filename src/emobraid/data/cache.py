@@ -27,9 +27,22 @@ __all__ = ["CacheSizes", "FileHashes", "Kept", "TensorCache", "content_hash", "d
 PATIENCE = 10.0  # seconds that an entry may wait in memory, where a kill would lose it
 
 
-def default_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "emobraid"
+NOWHERE = "there is no home folder to keep things in; --cache_dir DIR or XDG_CACHE_HOME names a place"
+
+
+def home() -> Path | None:
+    """The user's own folder; None for a user who has none, as containers run under any number."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def default_folder() -> Path | None:
+    """Where things are kept between runs unless told otherwise; None where there is no such place."""
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "emobraid"
+    return own / ".cache" / "emobraid" if (own := home()) else None
 
 
 @dataclass

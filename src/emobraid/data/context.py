@@ -21,7 +21,9 @@ class InContext(ArrayCell):
         own = np.atleast_2d(self.own.load())
         if not len(own):
             return _marked(own, 0.0)
-        earlier = [_mean(rows) for cell in self.before if len(rows := np.atleast_2d(cell.load()))]
+        if not np.isfinite(own).any():  # missing, whatever was said before; its mark would look like a number
+            return np.full((1, own.shape[1] + 1), np.nan, np.float32)
+        earlier = [_mean(rows) for cell in self.before if np.isfinite(rows := np.atleast_2d(cell.load())).any()]
         return np.concatenate([*(_marked(row[None], 1.0) for row in earlier), _marked(own, 0.0)])
 
 

@@ -3,8 +3,7 @@
 Three tables, or one `data.csv` whose column `split` says where a row belongs.
 """
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from emobraid.data.corpus import SPLITS, Cell, OwnLabel, Sample
 from emobraid.data.features import FeatureCell
 from emobraid.data.mocap import motion_cell
 from emobraid.data.row_targets import RowTargets, clipped, read_targets, split_of, stretch_of
+from emobraid.data.tables import every_record, found_file, good_records, layout_of
 from emobraid.data.turns import Turn, before
 from emobraid.emotions import LabelSpace
 
@@ -50,8 +50,9 @@ class CsvRows:
         return ()
 
     def notes(self, split: str) -> tuple[str, ...]:
-        """Nothing: every row is read."""
-        return ()
+        """What separates the cells, where that is no comma."""
+        note = layout_of(self.table(split)).note
+        return (note,) if note else ()
 
 
 def column(modality: str, config: ModelConfig) -> str:
@@ -93,19 +94,18 @@ def _rows(
 ) -> Iterator[Sample | BadRow]:
     columns: dict[str, str] = {m: column(m, config) for m in config.modalities}
     space = LabelSpace(config.labels, config.label_kind)
-    sound_from_video = False
-    turns: dict[str, list[Turn]] = {}
-    first = True
-    for line, row in records(path):
-        if first:
-            first = False
-            both = config.video_encoder != "features" and config.audio_encoder != "features"
-            sound_from_video = both and {"audio", "video"} <= columns.keys() and columns["audio"] not in row
-            check_columns(path, list(row), columns, labelled=labelled, sound_from_video=sound_from_video)
-            asked_for = [*(config.affect if labelled else ()), *(["split"] if only else [])]
-            if missing := [c for c in asked_for if c not in row]:
-                raise ValueError(f"{path}: found columns {', '.join(row)}; missing {', '.join(missing)}")
-            turns = dialogues(path, row, only) if config.context_turns else {}
+    header = layout_of(path).columns
+    both = config.video_encoder != "features" and config.audio_encoder != "features"
+    sound_from_video = both and {"audio", "video"} <= columns.keys() and columns["audio"] not in header
+    check_columns(path, list(header), columns, labelled=labelled, sound_from_video=sound_from_video)
+    asked_for = [*(config.affect if labelled else ()), *(["split"] if only else [])]
+    if missing := [c for c in asked_for if c not in header]:
+        raise ValueError(f"{path}: found columns {', '.join(header)}; missing {', '.join(missing)}")
+    turns = dialogues(path, header, only) if config.context_turns else {}
+    for line, row in every_record(path):
+        if isinstance(row, str):
+            yield BadRow(id=f"{path.stem}-{line}", line=line, reason=row)
+            continue
         if only and _split_of(path, line, row) != only:
             continue
         name = row.get("id") or f"{path.stem}-{line}"
@@ -138,8 +138,8 @@ def _in_dialogues(path: Path, rows: Iterator[Sample | BadRow], count: int) -> It
     if not count:
         yield from rows
         return
-    read, told = list(rows), dict(records(path))
-    if missing := [c for c in ("dialogue", "turn") if c not in next(iter(told.values()))]:
+    read, told = list(rows), dict(good_records(path))
+    if missing := [c for c in ("dialogue", "turn") if c not in layout_of(path).columns]:
         raise ValueError(f"{path}: context_features needs columns dialogue and turn; missing {', '.join(missing)}")
     places = {
         n: (d, _turn(path, n, row["turn"])) if (d := row["dialogue"]) else (f"line {n}", 0.0) for n, row in told.items()
@@ -162,13 +162,13 @@ def _split_of(path: Path, line: int, row: Mapping[str, str]) -> str:
         raise ValueError(f"{path} line {line}: {error}") from None
 
 
-def dialogues(path: Path, first: Mapping[str, str], only: str = "") -> dict[str, list[Turn]]:
+def dialogues(path: Path, header: Collection[str], only: str = "") -> dict[str, list[Turn]]:
     """The turns of every dialogue of a table (or of the split `only`), in their order; ValueError when it has no
     dialogues or no turns."""
-    if missing := [c for c in ("text", "dialogue", "turn") if c not in first]:
+    if missing := [c for c in ("text", "dialogue", "turn") if c not in header]:
         raise ValueError(f"{path}: context_turns needs columns dialogue and turn; missing {', '.join(missing)}")
     turns: dict[str, list[Turn]] = {}
-    for line, row in records(path):
+    for line, row in good_records(path):
         if not row["dialogue"] or (only and _split_of(path, line, row) != only):
             continue
         turn = _turn(path, line, row["turn"])
@@ -187,34 +187,6 @@ def check_columns(
         raise ValueError(f"{path}: found columns {', '.join(found)}; missing {', '.join(missing)}")
     if len(missing) == len(wanted):
         raise ValueError(f"{path}: found columns {', '.join(found)}; need one of {', '.join(columns.values())}")
-
-
-def records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, cells by column) of every row, stripped; bad encoding or quoting is one ValueError."""
-    for line, row in every_record(path):
-        if isinstance(row, str):
-            raise ValueError(f"{path} line {line}: {row}")
-        yield line, row
-
-
-def every_record(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
-    """As `records`, but a row with too many cells is the reason in words and does not stop the others."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            empty = True
-            for row in reader:
-                empty = False
-                if None in row:
-                    yield reader.line_num, "more cells than columns; quote texts with commas"
-                    continue
-                yield reader.line_num, {(k or "").strip(): (v or "").strip() for k, v in row.items()}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save the table as UTF-8") from None
-    except (csv.Error, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as a CSV table: {error}") from None
-    if empty:
-        raise ValueError(f"{path}: there are no rows in it")
 
 
 def parse_cell(modality: str, value: str, config: ModelConfig, folder: Path, allow_outside: Path | None) -> Cell:
@@ -239,7 +211,7 @@ def confine(value: str | Path, folder: Path, allow_outside: Path | None) -> Path
     home = folder.resolve()
     allowed = [home, *([allow_outside.resolve()] if allow_outside else [])]
     try:
-        path = (home / text).resolve()
+        path = found_file((home / text).resolve(), home).resolve()
     except (OSError, ValueError, RuntimeError):
         raise ValueError(f"{text!r} is not a usable path") from None
     if not any(path.is_relative_to(root) for root in allowed):

@@ -4,13 +4,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from emobraid import encoders
 from emobraid.config import Config
-from emobraid.data.cache import CacheSizes, FileHashes, TensorCache, default_folder
+from emobraid.data.cache import NOWHERE, CacheSizes, FileHashes, TensorCache, default_folder
 from emobraid.data.corpus import SPLITS, Sample
 from emobraid.data.layouts import open_corpus
 from emobraid.data.preparer import Preparer, Reporter, preparing
@@ -82,10 +83,16 @@ def difference(kept: Tensor, again: Tensor) -> float:
 
 def clear(config: Config) -> int:
     """Delete everything in the cache folder; how many entries there were."""
-    folder = config.data.cache_dir or default_folder()
+    folder = _folder(config)
     with FileHashes(folder) as hashes, TensorCache(folder) as tensors:
         hashes.clear()
         return tensors.clear()
+
+
+def _folder(config: Config) -> Path:
+    if not (folder := config.data.cache_dir or default_folder()):
+        raise ValueError(NOWHERE)
+    return folder
 
 
 @contextmanager
@@ -96,6 +103,7 @@ def _encoding(config: Config) -> Iterator[tuple[Preparer, Shelf]]:
     built = {m: encoders.build(m, config.model) for m, kind in kinds.items() if kind != "features"}
     if not built:
         raise ValueError("all encoders read published features, which are not cached")
+    _folder(config)
     with preparing(built, config) as preparer:
         assert preparer.shelf is not None
         yield preparer, preparer.shelf

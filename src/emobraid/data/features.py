@@ -1,18 +1,16 @@
 """Cells that point into array files: `features.npz#audio[12]`, `clip_7.npz#frames`, `vector.npy`, `x.safetensors`."""
 
 import re
-import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+
+from emobraid.data.array_files import UNREADABLE, NotThere, array_in
 
 CELL = re.compile(r"^(?P<path>[^#]+)(?:#(?P<name>[^\[\]]+))?(?:\[(?P<row>\d+)\])?$")
+LARGEST_VALUE = 1e12  # beyond it a model's numbers overflow; infinities and NaN, which COVAREP has, count as missing
 SUFFIXES = (".npz", ".npy", ".safetensors")
 
 
@@ -20,6 +18,7 @@ class ArrayCell(ABC):
     """One utterance's published features, wherever they lie."""
 
     nothing = "no features at that time"  # what T = 0 means
+    unusable = "not one finite number"  # what it means when the file holds some
 
     @abstractmethod
     def load(self) -> np.ndarray:
@@ -46,16 +45,7 @@ class FeatureCell(ArrayCell):
 
     def load(self) -> np.ndarray:
         """(W,) or (T, W) float; ValueError says what the file lacks. Pickled arrays are never read."""
-        try:
-            arrays = _arrays(self.path, self.path.stat().st_mtime_ns)
-        except (OSError, ValueError, EOFError, BadZipFile, zlib.error, SafetensorError) as error:
-            # the first sentence: numpy's second one advises to unpickle
-            reason = re.split(r"\.\s|\n", str(error))[0]
-            raise ValueError(f"{self.path}: no readable array file: {reason}") from None
-        name = self.name or (next(iter(arrays)) if len(arrays) == 1 else "")
-        if name not in arrays:
-            raise ValueError(f"{self.path}: no array {name!r}; it holds {', '.join(arrays)}")
-        array = arrays[name]
+        name, array = self._array()
         rows = array.shape[0] if array.ndim else 0
         if self.row is not None and self.row >= rows:
             raise ValueError(f"{self.path}: {name} has {rows} rows, row {self.row} was asked for")
@@ -64,15 +54,22 @@ class FeatureCell(ArrayCell):
             raise ValueError(
                 f"{self.path}: {name} gives {array.dtype} of shape {array.shape}; need numbers, (W) or (T, W)"
             )
+        finite = array[np.isfinite(array)]
+        if finite.size and not (most := float(np.abs(finite).max())) <= LARGEST_VALUE:
+            raise ValueError(
+                f"{self.path}: {name} holds {most:.3g}, which is no feature; values must be below {LARGEST_VALUE:g}"
+            )
         return array
 
-
-@lru_cache(maxsize=8)
-def _arrays(path: Path, mtime: int) -> dict[str, np.ndarray]:
-    """All arrays of a file; `mtime` makes a changed file a new entry."""
-    if path.suffix == ".safetensors":
-        # by way of torch: numpy knows no bfloat16
-        return {k: (t.float() if t.is_floating_point() else t).numpy() for k, t in load_file(path).items()}
-    with path.open("rb") as file:  # numpy leaves a damaged archive open
-        loaded = np.load(file, allow_pickle=False)
-        return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
+    def _array(self) -> tuple[str, np.ndarray]:
+        """The array and its name."""
+        try:
+            return array_in(self.path, self.name)
+        except NotThere as error:
+            raise ValueError(f"{self.path}: {error}") from None
+        except MemoryError:
+            raise ValueError(f"{self.path}: there is not enough memory for it; split it into several files") from None
+        except UNREADABLE as error:
+            # the first sentence: numpy's second one advises to unpickle
+            reason = re.split(r"\.\s|\n", str(error))[0]
+            raise ValueError(f"{self.path}: no readable array file: {reason}") from None

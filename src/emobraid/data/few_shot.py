@@ -113,6 +113,8 @@ class FewShotDataset(Sequence[Episode]):
 
     def _able_classes(self, classes: int) -> list[int]:
         """The classes that have rows and speakers enough; ValueError when they are fewer than the ways."""
+        if self.n_way > classes:
+            raise ValueError(f"{self.n_way} ways: there are {classes} classes")
         able, lacking = [], []
         for c in range(classes):
             rows = self._label == c

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from emobraid.config import ModelConfig
 from emobraid.data.corpus import Cell, OwnLabel, Sample
-from emobraid.data.csv import TEXT_LIMIT, BadRow, confine, every_record
+from emobraid.data.csv import TEXT_LIMIT, BadRow, confine
 from emobraid.data.labels import targets, to_common
+from emobraid.data.tables import every_record
 from emobraid.data.turns import Turn, before
 from emobraid.emotions import LabelSpace
 

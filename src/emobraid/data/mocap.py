@@ -32,7 +32,7 @@ class MotionCell(ArrayCell):
     files: tuple[Path | None, ...]
     start: float | None = None
     end: float | None = None
-    nothing = "no marker was seen"
+    nothing = unusable = "no marker was seen"
 
     @property
     def path(self) -> Path:

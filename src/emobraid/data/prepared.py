@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from emobraid.data.contents import contents
 from emobraid.data.corpus import Sample
 from emobraid.stream import Batch, pad
 
@@ -75,12 +76,19 @@ class PreparedSplit:
         return "; ".join(parts)
 
     def fingerprint(self) -> str:
-        """A short hash of which utterances these are, what is asked of them, and how much of each modality there is."""
+        """A short hash of which utterances these are, what is asked of them, what they hold, how much is there.
+
+        What they hold is taken from the cells, as frozen encoders differ in the last digits from one day to the next.
+        """
         rows = [(s.id, s.group, [len(t[i]) for t in self.tensors.values()]) for i, s in enumerate(self.samples)]
-        told = hashlib.sha256(repr(rows).encode())
+        named = [m for m in self.tensors if all(m in s.cells for s in self.samples)]
+        told = hashlib.sha256(repr((rows, contents(self.samples, named))).encode())
+        for modality in self.tensors.keys() - set(named):
+            for tensor in self.tensors[modality]:
+                told.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
         for asked in (self.labels, self.affect):
             told.update(b"" if asked is None else asked.numpy().tobytes())
-        return told.hexdigest()[:12]
+        return told.hexdigest()[:16]
 
     def lengths(self) -> Tensor:
         """(N,) the longest of each utterance's streams, by which batches are formed."""

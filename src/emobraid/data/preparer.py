@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from emobraid.config import Config
-from emobraid.data.cache import default_folder
+from emobraid.data.cache import NOWHERE, default_folder
 from emobraid.data.corpus import Clip, Sample
 from emobraid.data.features import ArrayCell
 from emobraid.data.prepared import PreparedSplit, affect_targets, targets
@@ -21,6 +22,7 @@ from emobraid.encoders.base import Encoder, Utterance
 from emobraid.media import MediaError, MediaReader
 
 AHEAD = 64 << 20  # bytes of prepared inputs that wait for a frozen encoder, so that it can put like lengths together
+
 
 Progress = Callable[[int, int], None]  # (done, of)
 
@@ -77,8 +79,11 @@ class Preparer:
         if cell is None:
             return Input(encoder.absent(), sample.absent.get(modality, "not given"))
         if isinstance(cell, ArrayCell):
-            tensor = encoder.prepare(cell.load())
-            return Input(tensor, "" if len(tensor) else cell.nothing)
+            values = cell.load()
+            tensor = encoder.prepare(values)
+            if not np.isfinite(values).any():  # whatever an encoder makes of it
+                tensor = tensor[:0]
+            return Input(tensor, "" if len(tensor) else cell.unusable if values.size else cell.nothing)
         if isinstance(cell, str):
             tensor = encoder.prepare(Utterance(cell, sample.speaker, sample.context))
             return Input(tensor, "" if len(tensor) else "no words")
@@ -206,6 +211,8 @@ def read_split(
     """A split decoded and prepared, with a line to the user about what is missing and why."""
     settings = config.data
     rows = f"{settings.data_root.absolute()} {name}"
+    if settings.cache and not (settings.cache_dir or default_folder()):
+        reporter.say(f"nothing is kept between runs: {NOWHERE}")
     with preparing(encoders, config) as preparer, ExitStack() as held:
         if preparer.shelf:
             held.enter_context(preparer.shelf.alone(rows, reporter.say))
@@ -228,8 +235,7 @@ def preparing(encoders: Mapping[str, Encoder], config: Config) -> Iterator[Prepa
     with ExitStack() as open_things:
         reader = open_things.enter_context(MediaReader(workers=settings.workers))
         shelf = None
-        if settings.cache:
-            folder = settings.cache_dir or default_folder()
+        if settings.cache and (folder := settings.cache_dir or default_folder()):
             shelf = Shelf(folder, encoders, max_frames=frames, device=device, half=settings.half_features)
             open_things.enter_context(shelf)
         yield Preparer(

@@ -17,7 +17,7 @@ from emobraid.data.mocap import MotionCell
 from emobraid.encoders.base import Encoder
 from emobraid.media import MediaBytes
 
-CODE = "2"  # to be raised when decoding or cropping changes, so that nothing made by the old code is taken
+CODE = "3"  # to be raised when decoding or cropping changes, so that nothing made by the old code is taken
 
 
 @dataclass(frozen=True)

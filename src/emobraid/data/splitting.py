@@ -1,6 +1,7 @@
 """One table into train, val and test, so that no speaker (or dialogue) is in two of them."""
 
 import csv
+import itertools
 import re
 import warnings
 from collections import Counter
@@ -10,14 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from emobraid.data.corpus import SPLITS
-from emobraid.data.csv import records
+from emobraid.data.tables import records
 from emobraid.emotions import LabelSpace
 
 By = Literal["speaker", "dialogue", "row"]
+Rows = NDArray[np.intp]
 PARTS = 7  # one for val, one for test, the others for train
+LARGE, SMALL = 2 / PARTS, 1 / (3 * PARTS)  # shares of the rows that val and test should lie between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,9 @@ class Part:
 def split_table(table: Path, folder: Path, *, by: By = "speaker", seed: int = 0, overwrite: bool = False) -> list[Part]:
     """Write train.csv, val.csv and test.csv into `folder`: about five, one and one seventh of the rows.
 
-    Labels are spread as evenly as whole speakers allow (StratifiedGroupKFold of scikit-learn); the same seed gives the
-    same tables. In another folder than the table's own, relative paths become absolute. ValueError without three
+    Train is the largest part whatever the speakers' sizes (`not_kept` says what else did not come out). Labels are
+    spread as evenly as whole speakers allow (StratifiedGroupKFold of scikit-learn); the same seed gives the same
+    tables. In another folder than the table's own, relative paths become absolute. ValueError without three
     speakers or dialogues, or when there are tables already.
     """
     there = [f"{s}.csv" for s in SPLITS if (folder / f"{s}.csv").exists()]
@@ -84,9 +89,36 @@ def _parts(labels: Sequence[str], groups: Sequence[str], seed: int) -> list[str]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a rare class is in few parts: the summary shows which
         folds = kind(count, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels, groups)
-        for split, (_, held) in zip(("test", "val"), folds, strict=False):
-            place[held] = split
+        held = [rows for _, rows in folds if len(rows)]
+    for split, rows in zip(("test", "val"), _held_out(held, groups), strict=True):
+        place[rows] = split
     return place.tolist()
+
+
+def _held_out(folds: Sequence[Rows], groups: Sequence[str]) -> tuple[Rows, Rows]:
+    """The rows of test and of val: the first two folds; where one is too large, the two that come nearest to a seventh
+    and leave train the largest part."""
+    total = len(groups)
+    if len(folds) < len(SPLITS):  # too few whole speakers came apart: each is a fold
+        folds = [np.flatnonzero(np.asarray(groups) == g) for g in dict.fromkeys(groups)]
+    if max(len(folds[0]), len(folds[1])) <= LARGE * total:
+        return folds[0], folds[1]
+
+    def strayed(pair: tuple[Rows, Rows]) -> tuple[int, float]:
+        sizes = [len(rows) for rows in pair]
+        return max(0, max(sizes) - (total - sum(sizes))), sum(abs(size - total / PARTS) for size in sizes)
+
+    return min(itertools.combinations(folds, 2), key=strayed)
+
+
+def not_kept(parts: Sequence[Part], by: By) -> str:
+    """What is to be said where whole speakers did not come out as five, one and one seventh; empty where they did."""
+    total = sum(part.rows for part in parts)
+    held = [part.rows / total for part in parts if part.split != "train"]
+    if max(held) <= LARGE and min(held) >= SMALL:
+        return ""
+    told = ", ".join(f"{part.split} {100 * part.rows / total:.0f} %" for part in parts)
+    return f"{by}s stay whole, so the parts are not five, one and one seventh of the rows: {told}"
 
 
 def _anchored(row: Mapping[str, str], home: Path) -> dict[str, str]:

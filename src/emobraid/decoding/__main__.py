@@ -21,9 +21,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emobraid.decoding.faces import NO_FACES, Detector, Image, faces_in, haar, yunet
+from emobraid.decoding.blazeface import Image
+from emobraid.decoding.faces import NO_FACES, Detector, blazeface, faces_in, yunet
 from emobraid.decoding.length import length_of
 from emobraid.decoding.pictures import look, room, shrunk
+from emobraid.decoding.room import within
 from emobraid.decoding.sound import NO_AUDIO, hear
 from emobraid.decoding.tracks import Damaged, Refused, refuse_strangers
 from emobraid.media.kinds import Audio, Faces
@@ -37,7 +39,7 @@ def main() -> None:
     model = settings["face_model"]
     cv2.setNumThreads(1)
     try:
-        detect = yunet(model) if model else haar()
+        detect = yunet(model) if model else blazeface()
     except cv2.error:
         send(channel, {"error": f"face_model {model} is not a YuNet model that OpenCV can read"})
         return
@@ -73,7 +75,7 @@ def end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def serve(channel: socket.socket, request: Mapping[str, Any], files: list[int], detect: Detector) -> None:
+def serve(channel: socket.socket, request: dict[str, Any], files: list[int], detect: Detector) -> None:
     """Answers one request, with samples, times and crops or with the reason why not."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
     until = int(spent.ru_utime + spent.ru_stime + request["deadline"]) + 2
@@ -81,7 +83,7 @@ def serve(channel: socket.socket, request: Mapping[str, Any], files: list[int], 
     try:
         length = 0.0
         if files:
-            with io.FileIO(files[0]) as file:
+            with io.FileIO(files[0]) as file, within(file, request):
                 audio, faces = read(file, request, detect)
                 length = length_of(file, request) if "measure" in request else length
         else:
@@ -109,7 +111,7 @@ def received(channel: socket.socket, request: Mapping[str, Any]) -> tuple[list[I
     return images, request["times"]
 
 
-def read(file: io.FileIO, request: Mapping[str, Any], detect: Detector) -> tuple[Audio, Faces]:
+def read(file: io.FileIO, request: dict[str, Any], detect: Detector) -> tuple[Audio, Faces]:
     refuse_strangers(os.pread(file.fileno(), 512, 0))
     audio, faces = NO_AUDIO, NO_FACES
     try:

@@ -5,6 +5,7 @@ Shapes: T frames, H x W pixels.
 
 import io
 import math
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,9 @@ import av
 import cv2
 import numpy as np
 
-from emobraid.decoding.faces import NO_FACES, Detector, Image, faces_in
+from emobraid.decoding.blazeface import Image
+from emobraid.decoding.faces import NO_FACES, Detector, faces_in
+from emobraid.decoding.room import make_room
 from emobraid.decoding.tracks import WHOLE, Damaged, Packet, Part, Refused, Track, join, opened, refuse_more
 from emobraid.media.frames import evenly, too_large
 from emobraid.media.kinds import Faces, Side
@@ -20,7 +23,7 @@ from emobraid.media.kinds import Faces, Side
 REORDERED = 16  # packets that may come after one that is shown later than they are, at most (H.264)
 
 
-def look(file: io.FileIO, request: Mapping[str, Any], detect: Detector) -> Faces:
+def look(file: io.FileIO, request: dict[str, Any], detect: Detector) -> Faces:
     """The face in the first video track or picture; no crops and the reason where there is none."""
     with opened(file, request) as container:
         if not container.streams.video:
@@ -29,28 +32,51 @@ def look(file: io.FileIO, request: Mapping[str, Any], detect: Detector) -> Faces
         if index is None:
             return NO_FACES._replace(note="no video track, only a cover picture")
         track = Track(container, container.streams.video[index], request["seconds"], Part.of(request))
-        refuse_large(track.stream.codec_context, request["pixels"])
+        picture = track.stream.codec_context
+        refuse_large(picture, request["pixels"])
+        make_room(request, picture.width * picture.height)
         times, keys = survey(track, request["seconds"])
+        cut = cut_picture(file, container) if still(container) else ""
+        if still(container):  # what follows in the file is a depth map, a gain map, another view
+            times, keys = times[:1], keys[:1]
     if not len(times):
         return NO_FACES._replace(note="the video track is empty")
     shown = shown_in(times - track.zero, track.part)
     if not len(shown):
+        if track.part.end is not None and track.part.end <= (begins := float(times.min()) - track.zero):
+            return NO_FACES._replace(note=f"its picture begins at {begins:.1f} s")
         raise Damaged(track.part.beyond("picture", float(times.max()) - track.zero))
     wanted, fed = plan(times, keys, request["faces"]["max_frames"], shown)
     with opened(file, request) as container:
         track = Track(container, container.streams.video[index], request["seconds"], Part.of(request))
         images, stamps = grab(track, wanted, fed, request)
     if not images:
+        if cut:
+            raise Damaged(f"{cut}, too early to be read; fetch it again")
         most = f"{request['pixels'] / 1e6:g} megapixels"
         raise Damaged(f"none of its pictures could be decoded: it is damaged, or larger than {most}")
     begin = track.zero + track.part.start
-    first = times.min() if track.part == WHOLE else begin
     faces = faces_in(images, [max(t - begin, 0.0) for t in stamps], request, detect)
+    faces = faces._replace(note=join([faces.note, cut]))
     if len(times) > 1:  # a still picture has no length
         last = times.min() + float(np.ptp(times)) * len(times) / (len(times) - 1)  # when the last picture goes
-        seen = min(last - first, math.inf if track.part.end is None else track.part.end - track.part.start)
-        faces = faces._replace(note=join([faces.note, *track.notes(seen, track.part.within(track.length))]))
+        seen = min(last - begin, math.inf if track.part.end is None else track.part.end - track.part.start)
+        faces = faces._replace(note=join([faces.note, *track.notes(seen, track.part.within(track.length), "picture")]))
     return faces
+
+
+def still(container: av.container.InputContainer) -> bool:
+    """Whether the file is one picture, whatever else is in it."""
+    return container.format.name.endswith("_pipe")
+
+
+def cut_picture(file: io.FileIO, container: av.container.InputContainer) -> str:
+    """That a JPEG or PNG lacks its end; empty when it does not, or is of another kind."""
+    name = container.format.name.removesuffix("_pipe").upper()
+    start, end = {"JPEG": (b"\xff\xda", b"\xff\xd9"), "PNG": (b"IHDR", b"IEND")}.get(name, (b"", b""))
+    content = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0) if end else b""
+    whole = content.find(end, content.rfind(start) if name == "JPEG" else 0) >= 0 if content else True
+    return "" if whole else f"the {name} picture is cut short"
 
 
 def is_cover(stream: Any) -> bool:
@@ -137,7 +163,8 @@ def grab(
         due = int(np.searchsorted(wanted, time + 1e-4, side="right"))
         if due > served:
             refuse_large(frame, request["pixels"])  # the header may have promised less
-            images.append(half(upright(frame, packet, room(request)), request.get("side")))
+            ratio = float(track.stream.sample_aspect_ratio or 1)
+            images.append(half(upright(frame, packet, room(request), ratio), request.get("side")))
             stamps.append(time)
             served = due
     return images, stamps
@@ -175,8 +202,9 @@ def shrunk(image: Image, most: float) -> Image:
     return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def upright(frame: av.VideoFrame, packet: Packet, most: float) -> Image:
-    """The frame as RGB the way it was meant to be seen; neither FFmpeg nor PyAV turns phone video."""
+def upright(frame: av.VideoFrame, packet: Packet, most: float, ratio: float = 1.0) -> Image:
+    """The frame as RGB the way it was meant to be seen: upright, as neither FFmpeg nor PyAV turns phone video, and with
+    square pixels, where `ratio` is how wide one is: DV, DVD and many camcorders store a picture narrower than shown."""
     try:
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV 18.1 does not know EXIF, and `frame.rotation` cannot tell a mirror image
@@ -184,8 +212,10 @@ def upright(frame: av.VideoFrame, packet: Packet, most: float) -> Image:
         if image is None:
             raise Damaged("the picture is damaged") from None
         return shrunk(np.asarray(image), most)
-    scale = min(1.0, math.sqrt(most / (frame.width * frame.height)))
-    width, height = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+    ratio = ratio if 0.2 <= ratio <= 5 else 1.0  # else a mistake of whoever wrote it
+    wide, high = frame.width * max(ratio, 1.0), frame.height / min(ratio, 1.0)
+    scale = min(1.0, math.sqrt(most / (wide * high)))
+    width, height = max(round(wide * scale), 1), max(round(high * scale), 1)
     image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA", threads=1)
     return image if matrix is None else turned(image, np.frombuffer(bytes(matrix), np.int32).reshape(3, 3))
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, NoReturn
 import av
 from av.error import FFmpegError
 
+from emobraid.decoding.clock import declared_length, zero_of
+
 FORMATS = (
     "wav,w64,aiff,au,caf,flac,ogg,mp3,aac,ac3,amr,wv,nistsphere,"
     "mov,matroska,avi,flv,asf,mpeg,mpegts,ivf,"
@@ -17,7 +19,6 @@ FORMATS = (
 # these find a time by an index, so what follows a jump has the same times as without
 INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "wav", "w64")
 LEAD = 2.0  # s before a stretch that are decoded as well: codecs need what was before, and a jump lands on a key frame
-GUESSED_LENGTH = {"mp3", "aac", "ac3", "amr"}  # these state none: FFmpeg extrapolates from the first bit rate
 
 # How data that is no media begins (after `starts`), what it is, and what to do.
 STRANGERS: Mapping[bytes, str] = {
@@ -62,6 +63,8 @@ class Damaged(Refused):
 
 
 def refuse_strangers(head: bytes) -> None:
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & 2:
+        raise Refused("an animated WebP, which we cannot read; save it as GIF, PNG or MP4")
     for start, what in STRANGERS.items():
         if starts(head, start):
             raise Refused(what)
@@ -138,9 +141,10 @@ class Track:
     def __init__(self, container: av.container.InputContainer, stream: Any, seconds: float, part: Part = WHOLE) -> None:
         self.container, self.stream, self.part = container, stream, part
         self.lost = 0
-        self.length = declared_length(container, stream)  # seconds, None where the file does not say
-        self.zero = (container.start_time or 0) / av.time_base  # s, the stamp at which the file begins
-        self.reached = 0.0  # s from there, as far as it was decoded
+        self.zero = zero_of(container, stream)
+        self.length = declared_length(container, stream)  # s on the film's clock, None where the file does not say
+        self.reached = 0.0  # s on it, as far as it was decoded
+        self.begins: float | None = None  # s on it, where something comes that lies after the stretch
         refuse_long(part.within(self.length) or 0.0, seconds)
         if stream.codec_context is None:
             raise Damaged(f"the {stream.type} track is in a coding we cannot read")
@@ -181,20 +185,15 @@ class Track:
             self.lost += 1
             return []
 
-    def notes(self, read: float, length: float | None) -> list[str]:
+    def notes(self, read: float, length: float | None, what: str) -> list[str]:
         """Warnings about a track of which `read` of `length` seconds were there."""
         cut = length is not None and length - read > max(0.1, 0.05 * length)
+        if cut and self.part.end is not None and abs((self.length or 0.0) - self.part.start - read) < 0.1:
+            cut, ends = False, f"its {what} ends at {self.length:.1f} s"  # as the file says: nothing of it is lost
+        else:
+            ends = ""
         lost = f"{self.lost} damaged packets left out" if self.lost and not cut else ""
-        return [f"cut short at {read:.1f} of {length:.1f} s" if cut else "", lost]
-
-
-def declared_length(container: av.container.InputContainer, stream: Any) -> float | None:
-    if container.format.name in GUESSED_LENGTH:
-        return None
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    alone = len(container.streams) == 1  # else it may be the length of another track
-    return container.duration / av.time_base if container.duration and alone else None
+        return [f"cut short at {read:.1f} of {length:.1f} s" if cut else ends, lost]
 
 
 def refuse_long(length: float, limit: float) -> None:

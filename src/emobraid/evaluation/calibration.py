@@ -14,7 +14,12 @@ from emobraid.evaluation.multilabel import best_threshold
 from emobraid.evaluation.predictions import Predictions
 
 LOWEST, HIGHEST = 0.05, 20.0
-ENOUGH = 20  # rows; with fewer a subset of its own says less than all modalities together
+ENOUGH = 30  # rows; with fewer a subset of its own says less than all modalities together
+USELESS = (
+    "this model is useless: its temperature is at its bound, so on validation its confidences say nothing about what "
+    "is right; do not use it"
+)
+BOUND = 0.98 * HIGHEST  # a temperature from here on would be higher still if it could: nothing is told apart
 
 
 def fit_temperature(logits: NDArray[np.floating[Any]], labels_index: ArrayLike) -> float:
@@ -62,7 +67,11 @@ def _coolest(loss: Callable[[float], float]) -> float:
 
 
 def fit_temperatures(predictions: Predictions) -> dict[str, float]:
-    """A temperature for each predicted subset, from the VALIDATION split; under 20 scored rows it is the full set's."""
+    """A temperature for each predicted subset, from the VALIDATION split.
+
+    Under 30 scored rows a subset has the full set's; the full set's own is then drawn towards 1, the nearer the fewer
+    rows there are. `doubts` says so.
+    """
     full = predictions.full
 
     def fit(subset: str) -> float:
@@ -71,15 +80,33 @@ def fit_temperatures(predictions: Predictions) -> dict[str, float]:
             return fit_decision_temperature(logits[rows], predictions.labels[rows] > 0.5)
         return fit_temperature(logits[rows], predictions.true[rows])
 
-    together = fit(full)
+    together = fit(full) ** min(1.0, predictions.rows(full).sum() / ENOUGH)
     return {
         subset: together if subset == full or predictions.rows(subset).sum() < ENOUGH else fit(subset)
         for subset in predictions.subsets
     }
 
 
+def doubts(predictions: Predictions) -> list[str]:
+    """What a user should know about temperatures that were fitted on these rows: too few, or a useless model."""
+    full, told = predictions.full, []
+    counts = {subset: int(predictions.rows(subset).sum()) for subset in predictions.subsets}
+    if counts[full] < ENOUGH:
+        told.append(
+            f"{counts[full]} validation rows are too few for a temperature ({ENOUGH} are enough): it is drawn towards "
+            "1, and confidences say little"
+        )
+    elif shared := [f"{subset} {count}" for subset, count in counts.items() if count < ENOUGH]:
+        told.append(
+            f"too few validation rows for a temperature of their own: {', '.join(shared)}; they share that of {full}"
+        )
+    if fit_temperatures(predictions)[full] >= BOUND:
+        told.append(USELESS)
+    return told
+
+
 def fit_thresholds(predictions: Predictions, temperatures: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """By subset and class the cut of calibrated probabilities with the largest F1, from the VALIDATION split; under 20
+    """By subset and class the cut of calibrated probabilities with the largest F1, from the VALIDATION split; under 30
     scored rows it is the full set's. Empty for exclusive classes."""
     if predictions.kind != "multi":
         return {}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emobraid.evaluation import plots
+from emobraid.evaluation.calibration import BOUND, USELESS
 from emobraid.evaluation.contributions import contributions
 from emobraid.evaluation.errors import errors
 from emobraid.evaluation.page import print_report
@@ -108,6 +109,8 @@ def _notes(predictions: Predictions, full: Mapping[str, Any]) -> list[str]:
         notes.append(f"{unlabelled} of {total} rows have no label and are not scored")
     if empty := int((~predictions.readable(predictions.full)).sum()):
         notes.append(f"{empty} of {total} rows have no modality and are not scored")
+    if full["temperature"] >= BOUND:
+        notes.append(USELESS)
     absent = [name for name, row in full["per_class"].items() if not row["support"]]
     if predictions.kind == "multi":
         return [*notes, *([f"no scored row is {', '.join(absent)}: n/a, and left out of the means"] if absent else [])]

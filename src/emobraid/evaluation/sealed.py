@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from emobraid import checkpoint
+from emobraid import checkpoint, release
 from emobraid.checkpoint import Trained
 from emobraid.config import Config, DataConfig, fingerprint
 from emobraid.data.corpus import Corpus
@@ -119,10 +119,15 @@ def enter(model_path: Path, opened: Opened, metrics: Mapping[str, Any], **more: 
     _write(model_path, opened.config, opened.corpus, opened.split, **scores, **more)
 
 
-def _write(model_path: Path, config: Config, corpus: Corpus, split: PreparedSplit, **found: Any) -> None:
+def ledger_of(model_path: Path) -> Path:
+    """Where it is written down that the test split was opened for a model."""
     folder = checkpoint.resolve(model_path)
     # a model that ships lies in the installed package, where nobody's ledger belongs
-    ledger = (Path() if folder in shipped().values() else folder.parent) / "ledger.jsonl"
+    return (Path() if folder in shipped().values() else folder.parent) / "ledger.jsonl"
+
+
+def _write(model_path: Path, config: Config, corpus: Corpus, split: PreparedSplit, **found: Any) -> None:
+    ledger = ledger_of(model_path)
     entry = {
         "opened": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "config": fingerprint(config),
@@ -134,7 +139,7 @@ def _write(model_path: Path, config: Config, corpus: Corpus, split: PreparedSpli
         "environment": {
             "python": platform.python_version(),
             "torch": version("torch"),
-            "emobraid": version("emobraid"),
+            "emobraid": release.version(),
             "machine": platform.machine(),
         },
         **found,

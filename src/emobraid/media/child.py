@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -19,14 +20,15 @@ import numpy as np
 from emobraid.media.kinds import SAMPLE_RATE, Answer, Audio, Faces, Limits, MediaError
 from emobraid.media.wire import ProtocolError, bounded, fill, one_line, receive, send
 
+LOOK = 0.1  # seconds between looks for others that wait
 START = 60.0  # seconds a child may take to start: half a second on an idle machine
 
 
 class Decoder:
     """One decoder child and the only socket to it, lent to one thread at a time."""
 
-    def __init__(self, limits: Limits, face_model: Path | None) -> None:
-        self.limits, self.face_model = limits, face_model
+    def __init__(self, limits: Limits, face_model: Path | None, waiting: Sequence[object] = ()) -> None:
+        self.limits, self.face_model, self.waiting = limits, face_model, waiting
         self._owner = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
         self._busy = threading.Lock()
@@ -63,11 +65,13 @@ class Decoder:
     def _exchange(
         self, name: str, request: Mapping[str, Any], files: list[int], frames: Sequence[np.ndarray]
     ) -> Answer:
-        until = time.monotonic() + self.limits.deadline
-        limits = {k: getattr(self.limits, k) for k in ("seconds", "pixels", "memory", "deadline")}
+        since = time.monotonic()
+        until = since + self.limits.deadline
+        limits = {k: getattr(self.limits, k) for k in ("seconds", "pixels", "memory", "picture_memory", "deadline")}
         self._channel.settimeout(self.limits.deadline)
         socket.send_fds(self._channel, [b"?"], files)
         send(self._channel, {**request, **limits}, *frames)
+        self._wait(name, since, until)
         answer = receive(self._channel, until)
         if "error" in answer:
             if answer.get("retire"):
@@ -83,6 +87,17 @@ class Decoder:
         if not isinstance(length := answer.get("length"), float) or not 0 <= length < math.inf:
             raise ProtocolError(f"length = {length!r}")
         return Answer(Audio(samples, notes[0]), Faces(crops, times, notes[1]), length)
+
+    def _wait(self, name: str, since: float, until: float) -> None:
+        """Until an answer comes; a MediaError when the file has had its share and others wait."""
+        share = self.limits.share
+        while share is not None and not select.select([self._channel], [], [], LOOK)[0]:
+            now = time.monotonic()
+            if now > until:
+                raise TimeoutError
+            if self.waiting and now - since > share:
+                self._stop()
+                raise MediaError(f"{name}: decoding took more than {share:g} s while others waited; send less at once")
 
     def _start(self) -> None:
         if self._closed:

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 SAMPLE_RATE = 16_000
+#: root mean square about the mean, full scale = 1; above the noise of a good converter, below a voice at a tenth of its
+#: usual level
+SILENCE = 10 ** (-78 / 20)
 Side = Literal["left", "right"]  # half of a picture, as the viewer sees it
 
 
@@ -29,7 +32,9 @@ class Limits:
 
     seconds: float = 600  # of sound or video, or of a stretch of it, counted as it is decoded, whatever the header says
     deadline: float = 20.0  # seconds of wall-clock time for one file
+    share: float | None = None  # seconds for one file while others wait for a decoder; None: as long as any
     memory: int = 1 << 30  # bytes a child may map on top of what it has mapped once it is ready
+    picture_memory: int = 256 << 20  # the same for a picture
     pixels: int = 50_000_000  # width x height of a picture
     children: int = 8  # the most `workers` a reader may have
 

@@ -25,8 +25,9 @@ class MediaReader:
 
     Threads may share a reader: a call borrows a child and waits for one when all are busy. A child that crashes,
     hangs or needs too much memory is replaced; the file it worked on is a MediaError. `face_model` is the path of a
-    YuNet ONNX file for `cv2.FaceDetectorYN`; without it, the Haar cascade inside OpenCV looks for faces. A reader
-    may be pickled and works on after a fork: the copy starts its own children. Use it in a `with` block, or close it.
+    YuNet ONNX file for `cv2.FaceDetectorYN`; without it, BlazeFace and a face mesh, which come with the package, look
+    for faces. A reader may be pickled and works on after a fork: the copy starts its own children. Use it in a `with`
+    block, or close it.
     """
 
     def __init__(self, *, workers: int = 1, limits: Limits = USUAL, face_model: Path | None = None) -> None:
@@ -102,7 +103,8 @@ class MediaReader:
 
     def _fill_pool(self) -> None:
         self._pid = os.getpid()
-        self._decoders = [Decoder(self.limits, self.face_model) for _ in range(self.workers)]
+        self._waiting: list[None] = []  # one for each call that waits; its operations are atomic
+        self._decoders = [Decoder(self.limits, self.face_model, self._waiting) for _ in range(self.workers)]
         self._idle: queue.LifoQueue[Decoder] = queue.LifoQueue()  # last in, first out: a warm child before a cold one
         for decoder in self._decoders:
             self._idle.put(decoder)
@@ -112,7 +114,11 @@ class MediaReader:
     def _borrowed(self) -> Iterator[Decoder]:
         if self._pid != os.getpid():  # forked: those children are the parent's, and a shared socket mixes answers
             self._fill_pool()
-        decoder = self._idle.get()
+        self._waiting.append(None)
+        try:
+            decoder = self._idle.get()
+        finally:
+            self._waiting.pop()
         try:
             yield decoder
         finally:

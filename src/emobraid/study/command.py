@@ -1,6 +1,8 @@
 """What `--mode ablation` and `--mode all` do."""
 
 import shutil
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -28,9 +30,10 @@ def ablate(
     folder: Path,
     again: bool,
     reporter: TrainingReporter,
+    given: Collection[str] = (),
 ) -> str:
     """All fusions, each also with a part switched off; the line that says where the table is."""
-    if few_shot != FewShotConfig():
+    if any(_asked(name, value, given) for name, value in vars(few_shot).items()):
         raise ValueError("settings of few-shot learning need --mode few_shot or --mode all")
     _begin(config, folder, again)
     jobs = jobs_for(config, study.jobs)
@@ -49,15 +52,22 @@ def suite(
     folder: Path,
     again: bool,
     reporter: TrainingReporter,
+    given: Collection[str] = (),
 ) -> str:
     """The complete suite; the line that says where the summary is."""
     if study.fusions != StudyConfig().fusions or study.switch_off is not None:
         raise ValueError("--mode all compares all fusions whole; fusions and switch_off are for --mode ablation")
     _begin(config, folder, again)
-    shots = LIGHT if few_shot == FewShotConfig() else few_shot
+    own = {name: value for name, value in vars(few_shot).items() if _asked(name, value, given)}
+    shots = replace(LIGHT, **own)
     jobs = jobs_for(config, study.jobs)
     path = Suite(config=config, folder=folder, seeds=study.seeds, few_shot=shots, jobs=jobs).run(reporter)
     return f"written: {path}"
+
+
+def _asked(name: str, value: object, given: Collection[str]) -> bool:
+    """Whether a few-shot setting was asked for; all others are the suite's own."""
+    return name in given or value != getattr(FewShotConfig(), name)
 
 
 def _begin(config: Config, folder: Path, again: bool) -> None:

@@ -20,6 +20,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from emobraid.config import ELSEWHERE, Config, fingerprint, to_tree
+from emobraid.data.contents import corpus_contents
 from emobraid.data.preparer import Progress
 from emobraid.study.found import INSTEAD, draw, finished, shown, table, winner
 from emobraid.study.space import Axis, placed
@@ -76,10 +77,13 @@ class Search:
             if self.early
             else optuna.pruners.NopPruner(),
         )
-        asked = {"settings": fingerprint(self.config), "space": [str(a) for a in self.axes]}
-        if study.user_attrs.get("asked", asked) != asked:
+        asked: dict[str, Any] = {"settings": fingerprint(self.config), "space": [str(a) for a in self.axes]}
+        asked["data"] = corpus_contents(self.config)
+        was = asked | study.user_attrs.get("asked", {})  # an earlier version did not tell the data
+        if was != asked:
+            other = "on other data" if was | {"data": asked["data"]} == asked else "with other settings"
             raise ValueError(
-                f"{self.folder} holds a search with other settings; another --output_dir, or --overwrite to start anew"
+                f"{self.folder} holds a search {other}; another --output_dir, or --overwrite to start anew"
             )
         study.set_user_attr("asked", asked)
         return study

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from emobraid.config import Config, fingerprint
+from emobraid.data.contents import corpus_contents
 from emobraid.evaluation.predictions import Predictions
 from emobraid.evaluation.report import evaluate_predictions
 from emobraid.evaluation.sealed import Opened, enter, open_test
@@ -76,7 +77,8 @@ def task_of(trial: Trial, *, after: tuple[str, ...] = (), long: bool = False) ->
 
 def run_trial(trial: Trial, reporter: TrainingReporter) -> Result:
     """The trial's result, from its folder when it is there; Interrupted after a requested stop."""
-    if kept := _kept(trial):
+    data = corpus_contents(trial.config)
+    if kept := _kept(trial, data):
         return kept
     reporter.say(f"{trial.name}, seed {trial.seed}")
     outcome = train(trial.config, trial.folder, resume=True, overwrite=False, reporter=reporter)
@@ -85,6 +87,7 @@ def run_trial(trial: Trial, reporter: TrainingReporter) -> Result:
     enter(trial.best, opened, figures)
     facts = {
         "config": fingerprint(trial.config),
+        "data": data,
         "parameters": sum(p.numel() for p in opened.trained.model.parameters()),
         "training_seconds": outcome.step_seconds * outcome.steps,
         "latency_ms": latency(opened),
@@ -94,7 +97,7 @@ def run_trial(trial: Trial, reporter: TrainingReporter) -> Result:
     _keep(trial, facts, opened.predictions)
     for name in ("resume", "tensorboard"):  # nothing will go on from here
         shutil.rmtree(trial.folder / name, ignore_errors=True)
-    kept = _kept(trial)
+    kept = _kept(trial, data)
     assert kept
     return kept
 
@@ -111,7 +114,7 @@ def latency(opened: Opened) -> float:
     return statistics.median(spent)
 
 
-def _kept(trial: Trial) -> Result | None:
+def _kept(trial: Trial, data: str) -> Result | None:
     path = trial.folder / RESULT
     if not path.is_file():
         return None
@@ -119,6 +122,11 @@ def _kept(trial: Trial) -> Result | None:
     if facts["config"] != fingerprint(trial.config):
         raise ValueError(
             f"{trial.folder} holds a trial with other settings; give another --output_dir, or --overwrite to start anew"
+        )
+    if facts.get("data", data) != data:  # those of earlier versions do not tell
+        raise ValueError(
+            f"{trial.folder} holds a trial on other data (rows, labels, files or numbers); put them back, give another "
+            "--output_dir, or --overwrite to start anew"
         )
     with np.load(trial.folder / READINGS, allow_pickle=False) as arrays:
         logits = {k.removeprefix("logits "): arrays[k] for k in arrays.files if k.startswith("logits ")}

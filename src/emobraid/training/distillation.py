@@ -9,7 +9,7 @@ Shapes: N utterances, C classes, D' the teacher's width, M the student's modalit
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,8 @@ from torch import nn
 
 from emobraid import checkpoint
 from emobraid.config import Config, ModelConfig
+from emobraid.data.contents import contents
+from emobraid.data.corpus import Sample
 from emobraid.data.layouts import open_corpus
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
@@ -59,7 +61,7 @@ class KnowledgeDistillationModel(nn.Module):
     """A frozen teacher and a student: calling it is calling the student.
 
     `student_config` is the student's ModelConfig: the teacher's classes, any subset of its modalities. ValueError when
-    the two cannot go together. The teacher is always in evaluation mode and never gets a gradient.
+    the two cannot go together. The teacher is a frozen twin of `teacher_model`, which stays as it is.
     """
 
     def __init__(self, teacher_model: MultimodalEmotionModel, student_config: ModelConfig) -> None:
@@ -67,7 +69,7 @@ class KnowledgeDistillationModel(nn.Module):
         self.columns = shared_classes(teacher_model.config, student_config)
         if unknown := [m for m in student_config.modalities if m not in teacher_model.config.modalities]:
             raise ValueError(f"the teacher does not read {', '.join(unknown)}, so it cannot teach a student that does")
-        self.teacher = teacher_model.requires_grad_(False).eval()
+        self.teacher = teacher_model.frozen_twin()
         self.student = MultimodalEmotionModel(student_config)
 
     def train(self, mode: bool = True) -> Self:
@@ -89,6 +91,15 @@ class KnowledgeDistillationModel(nn.Module):
             names = self.teacher.config.modalities
             weights = weights[:, [names.index(m) for m in self.student.config.modalities]]
         return Guide(said.logits[:, self.columns], said.features, weights)
+
+
+def teacher_of(config: Config) -> checkpoint.Trained | None:
+    """The teacher that the settings name, if any; ValueError, before a row is read, when its classes are others."""
+    if (path := config.distillation.teacher_model) is None:
+        return None
+    teacher = checkpoint.load_trained(path)
+    shared_classes(teacher.config.model, config.model)
+    return teacher
 
 
 def shared_classes(teacher: ModelConfig, student: ModelConfig) -> list[int]:
@@ -114,11 +125,11 @@ def teachers_reading(
     batch_size: int = 32,
 ) -> Guide:
     """The teacher's reading of the training split, from `folder` when an earlier start has left it there."""
-    key = _key(config, teacher, train)
-    if kept := _kept(folder / KEPT, key):
-        return kept
     settings = Config(model=teacher.model, training=config.training, data=config.data)
     rows = open_corpus(config.data, teacher.model).split("train")
+    key = teachers_key(config, teacher, rows)
+    if kept := _kept(folder / KEPT, key):
+        return kept
     if [r.id for r in rows] != [s.id for s in train.samples]:
         raise ValueError("teacher and student do not read the same rows of this corpus; give both the same --labels")
     split = read_split(pair.teacher.by_modality(), rows, settings, "train for the teacher", reporter)
@@ -134,13 +145,20 @@ def teachers_reading(
     return guide
 
 
-def _key(config: Config, teacher: Config, train: PreparedSplit) -> str:
-    """Changes with the teacher's weights, its settings, the rows, and what the student takes from it."""
+def teachers_key(config: Config, teacher: Config, rows: Sequence[Sample]) -> str:
+    """Changes with the teacher's weights, what its rows hold, and what the student takes from it."""
     assert config.distillation.teacher_model
     files = checkpoint.read(checkpoint.resolve(config.distillation.teacher_model))
     weights = hashlib.sha256(files["model.safetensors"]).hexdigest()
-    asked = [config.model.labels, config.model.modalities, teacher.model.modalities, [s.id for s in train.samples]]
-    return hashlib.sha256(json.dumps([weights, *asked]).encode()).hexdigest()
+    held = contents(rows, teacher.model.modalities)
+    asked = [config.model.labels, config.model.modalities, teacher.model.modalities, config.data.half_features]
+    return hashlib.sha256(json.dumps([weights, held, *asked]).encode()).hexdigest()
+
+
+def key_of_kept(folder: Path) -> str:
+    """What a reading that `teachers_reading` left in `folder` was made from."""
+    with safe_open(folder / KEPT, "pt") as file:
+        return str((file.metadata() or {}).get("key"))[:16]
 
 
 def _kept(path: Path, key: str) -> Guide | None:

@@ -4,6 +4,7 @@ Shapes: B batch, T time, M modalities, D fusion width, P prompts, W = (M + 1) * 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, Self
 
 import torch
@@ -90,12 +91,12 @@ class FewShotModel(nn.Module):
 
     `config.prompt_length` learned tokens stand in front of each modality's encoded stream (prompt tuning, Lester et al.
     2021, arXiv:2104.08691), behind a bottleneck of `config.adapter_size` units, and a new head of `config.labels` reads
-    the fusion. Nothing in the base is changed, but its parameters no longer ask for gradients.
+    the fusion. `base_model` itself stays as it is and may be trained on; this model sees its numbers change then.
     """
 
     def __init__(self, base_model: MultimodalEmotionModel, config: ModelConfig) -> None:
         super().__init__()
-        self.base, self.config = base_model.requires_grad_(False).eval(), config
+        self.base, self.config = base_model.frozen_twin(), replace(config)
         dim, names = base_model.config.fusion_hidden_size, base_model.config.modalities
         self.prompts = nn.ParameterDict({m: torch.randn(config.prompt_length, dim) * 0.02 for m in names})
         self.adapters = nn.ModuleDict({m: Adapter(dim, config.adapter_size) for m in names})

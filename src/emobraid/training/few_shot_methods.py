@@ -82,7 +82,7 @@ class PromptsAndAdapters(Method):
 
     def __init__(self, base: MultimodalEmotionModel, config: ModelConfig) -> None:
         super().__init__(base, config)
-        self.base = base
+        self.base = base.frozen_twin()
         self.begin()
 
     def begin(self) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from emobraid import checkpoint
-from emobraid.config import Config, FewShotConfig, ModelConfig, fields_of
-from emobraid.data.few_shot import FewShotDataset, Labelled
+from emobraid.config import Config, FewShotConfig, ModelConfig
+from emobraid.data.few_shot import FewShotDataset
 from emobraid.data.layouts import open_corpus
 from emobraid.data.prepared import PreparedSplit, targets
 from emobraid.data.preparer import Reporter, read_split
@@ -27,12 +27,12 @@ from emobraid.stream import subsets
 from emobraid.training.few_shot_cells import Cell, keep_cell, kept_cells
 from emobraid.training.few_shot_frozen import Frozen
 from emobraid.training.few_shot_methods import METHODS, build
+from emobraid.training.few_shot_plan import SIZES, draw, fitted, refuse_changed_base, refuse_ways
 from emobraid.training.run import TrainingReporter, needs_labels, train
 from emobraid.training.run_folder import BEST
 from emobraid.training.signals import Interrupted, StopRequests
 
 FOLDER, CELLS = "few_shot", "cells.jsonl"
-SIZES = ("adapter_size", "prompt_length", "lora_rank")
 EVERY_SUBSET = ("prompt_adapter", "class_mean")  # the others are compared with all modalities together
 
 
@@ -46,7 +46,15 @@ def without_labels(config: Config) -> Config:
     return replace(config, training=replace(settings, pretrain_epochs=settings.num_epochs))
 
 
-def prepare(config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: TrainingReporter) -> "Study":
+def prepare(
+    config: Config,
+    folder: Path,
+    *,
+    resume: bool,
+    overwrite: bool,
+    reporter: TrainingReporter,
+    given: Collection[str] = (),
+) -> "Study":
     """A base, trained into `folder` when none is given, and the learning rates that validation episodes choose."""
     if resume and overwrite:
         raise ValueError("--resume continues a study, --overwrite takes it away: give one of them")
@@ -55,17 +63,19 @@ def prepare(config: Config, folder: Path, *, resume: bool, overwrite: bool, repo
     kept = folder / FOLDER
     if kept.exists() and not (resume or overwrite):
         raise ValueError(f"{kept} holds a study already: --resume continues it, --overwrite starts anew")
+    config = _task(config)
+    refuse_ways(config)
+    config = _fitted_to_tables(config, reporter)
     base_path = config.few_shot.base_model
     if base_path is None:
         base_path = folder / BEST
-        _check_episodes(config)
         own = replace(without_labels(config), few_shot=FewShotConfig())
-        train(own, folder, resume=resume, overwrite=overwrite, reporter=reporter)
+        train(own, folder, resume=resume, overwrite=overwrite, reporter=reporter, given=given)
     if overwrite:
         shutil.rmtree(kept, ignore_errors=True)
     base = checkpoint.load_trained(base_path)
     if config.few_shot.base_model:
-        _refuse_changes(base.config, config)
+        refuse_changed_base(base.config, config)
     labels = config.model.labels if config.model.labels != ModelConfig().labels else base.config.model.labels
     sizes = {name: getattr(config.model, name) for name in SIZES}
     task = replace(config, model=replace(base.config.model, labels=labels, **sizes))
@@ -75,39 +85,20 @@ def prepare(config: Config, folder: Path, *, resume: bool, overwrite: bool, repo
     return study
 
 
-def draw(rows: Labelled, config: Config, shots: int, count: int) -> FewShotDataset:
-    """The episodes of one number of shots; others have the same queries, and fewer shots are among more."""
-    asked, labels = config.few_shot, config.model.labels
-    return FewShotDataset(
-        rows,
-        shots,
-        asked.ways or len(labels),
-        n_query=asked.queries,
-        episodes=count,
-        seed=config.training.seed,
-        room=max(asked.shots),
-        class_names=labels,
-    )
-
-
-def _check_episodes(config: Config) -> None:
-    """ValueError, before anything is trained, when validation has too few rows or speakers for what is asked."""
+def _fitted_to_tables(config: Config, reporter: Reporter) -> Config:
+    """The plan as the validation table allows it, before anything is decoded or trained."""
     rows = open_corpus(config.data, config.model).split("val")
-    told = PreparedSplit(tuple(rows), {}, targets(rows, len(config.model.labels)))
-    draw(told, config, max(config.few_shot.shots), 1)
+    known = PreparedSplit(tuple(rows), {}, targets(rows, len(config.model.labels)))
+    return fitted(known, config, 1, "val", reporter)
 
 
-def _refuse_changes(base: Config, asked: Config) -> None:
-    """ValueError for a setting that a base which is there already does not have."""
-    for section in ("model", "training"):
-        was, now, default = (getattr(c, section) for c in (base, asked, Config()))
-        for name in fields_of(type(was)):
-            value = getattr(now, name)
-            free = name in (*SIZES, "labels", "seed", "device") or name.endswith("_width")
-            if not free and value not in (getattr(default, name), getattr(was, name)):
-                raise ValueError(
-                    f"{name} {value} is not what the base was made with, {getattr(was, name)}; leave it out"
-                )
+def _task(config: Config) -> Config:
+    """The settings with the classes that the base has, unless others were asked for."""
+    if config.few_shot.base_model is None or config.model.labels != ModelConfig().labels:
+        return config
+    folder = checkpoint.resolve(config.few_shot.base_model)
+    labels = checkpoint.load_config(folder, checkpoint.read(folder)).model.labels
+    return replace(config, model=replace(config.model, labels=labels))
 
 
 @dataclass
@@ -139,6 +130,8 @@ class Study:
         asked = self.config.few_shot
         samples = open_corpus(self.config.data, self.config.model).split("val")
         split = read_split(self.base.by_modality(), samples, self.config, "val", self.reporter)
+        self.config = fitted(readable(split), self.config, asked.dev_episodes, "val", self.reporter)
+        asked = self.config.few_shot
         cells = [
             Cell("dev", name, self.whole, shots, rate)
             for shots in asked.shots
@@ -155,6 +148,8 @@ class Study:
 
     def score(self, split: PreparedSplit) -> dict[str, Any]:
         """The final table: every cell on the episodes of `split`, with the rates that were chosen before."""
+        count = self.config.few_shot.episodes
+        self.config = fitted(readable(split), self.config, count, "test", self.reporter, new=False)
         asked = self.config.few_shot
         cells = [
             Cell("test", name, subset, shots, self.chosen[name][shots])
@@ -174,13 +169,14 @@ class Study:
         split = readable(split)
         drawn = {shots: draw(split, self.config, shots, count) for shots in self.config.few_shot.shots}
         hashes = {shots: dataset.hash for shots, dataset in drawn.items()}
+        held = split.fingerprint()
         kept = dict(kept_cells(self.folder / CELLS))
         frozen = Frozen(self.base, split)
         report = self.reporter.progress(f"{cells[0].stage if cells else 'dev'} episodes")
         found = []
         with StopRequests() as stop:
             for i, cell in enumerate(cells):
-                key = self._key(cell, hashes[cell.shots])
+                key = self._key(cell, hashes[cell.shots], held)
                 if key not in kept:
                     kept[key] = self._run(cell, frozen, drawn[cell.shots], stop)
                     keep_cell(self.folder / CELLS, {"key": key, **asdict(cell), **kept[key]})
@@ -206,11 +202,19 @@ class Study:
             scores.append(macro_f1(true, logits[there].argmax(dim=1).numpy(), len(episode.classes)))
         return {"macro_f1": scores, "seconds": (time.process_time() - begun) / len(scores)}
 
-    def _key(self, cell: Cell, episodes_hash: str) -> str:
+    def _key(self, cell: Cell, episodes_hash: str, held: str) -> str:
         """Everything that a cell's numbers hang on."""
         model, asked = self.config.model, self.config.few_shot
         sizes = [getattr(model, name) for name in SIZES]
-        parts = [asdict(cell), episodes_hash, self.base_hash, sizes, asked.adaptation_steps, self.config.training.seed]
+        parts = [
+            asdict(cell),
+            episodes_hash,
+            held,
+            self.base_hash,
+            sizes,
+            asked.adaptation_steps,
+            self.config.training.seed,
+        ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def _protocol(self, split: PreparedSplit) -> dict[str, Any]:

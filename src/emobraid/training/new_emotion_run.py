@@ -14,10 +14,11 @@ from emobraid import checkpoint
 from emobraid.checkpoint import Trained
 from emobraid.config import Config, DataConfig
 from emobraid.data.corpus import Sample
-from emobraid.data.csv import BadRow, read_rows, read_unlabelled, records
+from emobraid.data.csv import BadRow, read_rows, read_unlabelled
 from emobraid.data.layouts import open_corpus
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
+from emobraid.data.tables import records
 from emobraid.emotions import LabelSpace
 from emobraid.model import MultimodalEmotionModel
 from emobraid.training.new_emotion import (

@@ -1,7 +1,7 @@
 """Where all parts meet: a folder of data and a Config in, a trained and calibrated model out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,23 +11,20 @@ import torch
 from accelerate import PartialState
 
 from emobraid import checkpoint
-from emobraid.config import Config, ModelConfig
-from emobraid.data.corpus import Sample
-from emobraid.data.features import ArrayCell
+from emobraid.config import Config
 from emobraid.data.layouts import open_corpus
 from emobraid.data.origin import is_synthetic
 from emobraid.data.prepared import PreparedSplit
 from emobraid.data.preparer import Reporter, read_split
-from emobraid.evaluation.calibration import fit_temperatures, fit_thresholds
+from emobraid.evaluation.calibration import doubts, fit_temperatures, fit_thresholds
 from emobraid.evaluation.inference import predict_split
 from emobraid.evaluation.predictions import Predictions
 from emobraid.fusion import FUSIONS
 from emobraid.model import MultimodalEmotionModel
-from emobraid.training import state
+from emobraid.training import learnable, state
 from emobraid.training.card import model_card
-from emobraid.training.distillation import KnowledgeDistillationModel, sized, teachers_reading
+from emobraid.training.distillation import KnowledgeDistillationModel, key_of_kept, sized, teacher_of, teachers_reading
 from emobraid.training.guidance import Guide
-from emobraid.training.objectives import labelled
 from emobraid.training.processes import launched
 from emobraid.training.run_folder import BEST, clear, earlier_run, only_trainer
 from emobraid.training.selection import class_score
@@ -52,17 +49,19 @@ def train(
     overwrite: bool,
     reporter: TrainingReporter,
     sharding: Sharding = "none",
+    given: Collection[str] = (),
 ) -> Outcome:
     """Train into `folder`: metrics.jsonl, resume/, best_model/. Nothing is written before all data has been read.
 
-    `sharding` says how several processes hold the weights; what is written does not depend on it.
+    `sharding` says how several processes hold the weights; what is written does not depend on it. `given` names the
+    settings that were asked for, which a resumed run must agree with even where they are the usual ones.
 
     ValueError for anything the user can mend, Interrupted after a requested stop, NonFiniteLoss when it diverged.
     """
     processes = launched(cpu=config.training.device == "cpu" or not torch.cuda.is_available())
     if sharding == "fsdp" and processes.num_processes == 1:
         raise ValueError(ONE_PROCESS)
-    saved = earlier_run(config, folder, resume=resume, overwrite=overwrite, reporter=reporter)
+    saved = earlier_run(config, folder, resume=resume, overwrite=overwrite, reporter=reporter, given=given)
     if saved and saved.standing.processes != processes.num_processes:
         reporter.say(
             f"{saved.standing.processes} processes trained so far, {processes.num_processes} go on: batches and "
@@ -71,24 +70,27 @@ def train(
     if saved:
         config = replace(saved.config, data=config.data)
     config = replace(config, model=sized(config.model, config.distillation.student_size))
+    teacher = teacher_of(config)
     corpus = open_corpus(config.data, config.model)
     rows = {name: corpus.split(name) for name in ("train", "val")}
     for name in rows:
         for note in corpus.notes(name):
             reporter.say(f"{name}: {note}")
-    config = replace(config, model=_with_feature_widths(config, rows["train"]))
+    asked = config.model.modalities
+    if needs_labels(config):
+        learnable.refuse_untaught_rows(rows["train"], config.model, str(corpus.rows.table("train")))
+    config = learnable.only(config, learnable.given(config.model, rows["train"]), reporter)
+    config = replace(config, model=learnable.with_feature_widths(config, rows["train"]))
     loss_weights = objective_weights(config)
-    taught_by = config.distillation.teacher_model
-    teacher = checkpoint.load_trained(taught_by) if taught_by else None
-    torch.manual_seed(config.training.seed)
-    pair = KnowledgeDistillationModel(teacher.model, config.model) if teacher else None
-    model = pair.student if pair else MultimodalEmotionModel(config.model)
-    refuse_idle_settings(model, config)
+    model, pair = _built(config, teacher)
     with processes.main_process_first():  # the others find in the cache what the first has decoded
         splits = {name: read_split(model.by_modality(), own, config, name, reporter) for name, own in rows.items()}
-    for name, split in splits.items():
-        if needs_labels(config) and not labelled(split.labels).any():
-            raise ValueError(f"{corpus.rows.table(name)} has no labelled row; training needs some")
+    if config != (config := learnable.only(config, learnable.read(splits["train"]), reporter)):
+        splits = {name: learnable.without(split, config.model) for name, split in splits.items()}
+        model, pair = _built(config, teacher)
+    if needs_labels(config):
+        learnable.look_over(splits, config.model, corpus.rows.table, reporter)
+    left_out = [m for m in asked if m not in config.model.modalities]
     model.fit_inputs(splits["train"].tensors)
     model.fit_affect(splits["train"].affect)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +102,18 @@ def train(
             if pair and teacher:
                 guide = teachers_reading(pair, teacher.config, config, splits["train"], folder, reporter)
         terms = teacher.terms if teacher else ""  # a student keeps those of whom it learns from
-        return _train(model, splits, config, folder, loss_weights, saved, reporter, guide, sharding, terms)
+        return _train(model, splits, config, folder, loss_weights, saved, reporter, guide, sharding, terms, left_out)
+
+
+def _built(
+    config: Config, teacher: checkpoint.Trained | None
+) -> tuple[MultimodalEmotionModel, KnowledgeDistillationModel | None]:
+    """The model, the same for one seed, and with a teacher the two of them."""
+    torch.manual_seed(config.training.seed)
+    pair = KnowledgeDistillationModel(teacher.model, config.model) if teacher else None
+    model = pair.student if pair else MultimodalEmotionModel(config.model)
+    refuse_idle_settings(model, config)
+    return model, pair
 
 
 def needs_labels(config: Config) -> bool:
@@ -119,6 +132,7 @@ def _train(
     guide: Guide | None,
     sharding: Sharding,
     terms: str,
+    left_out: Sequence[str],
 ) -> Outcome:
     def keep_best(model: MultimodalEmotionModel, standing: Standing) -> None:
         if not main and sharding == "none":
@@ -140,8 +154,12 @@ def _train(
         guide=guide,
         sharding=sharding,
     )
+    if guide:
+        trainer.standing.data += f" {key_of_kept(folder)}"
     if saved:
         trainer.resume(saved)
+    else:
+        trainer.standing.left_out = list(left_out)
     reporter.say(f"{config.model.fusion_type} fusion, {sizes(model)}, {trainer.accelerator.device}")
     trainer.watchers = reporter.watchers(config, folder, trainer.standing.step, trainer.total_steps)
     outcome = trainer.fit()
@@ -150,7 +168,9 @@ def _train(
         read = calibrate(folder / BEST, splits["val"])
         if len(read.subsets) > 1:
             reporter.say(f"validation macro-F1 by what is there: {by_subset(read)}")
-    return outcome
+        for doubt in doubts(read):
+            reporter.say(doubt)
+    return replace(outcome, best_model=folder / BEST)
 
 
 def by_subset(read: Predictions) -> str:
@@ -221,17 +241,3 @@ def objective_weights(config: Config) -> dict[str, float]:
     if config.model.affect:
         own["affect"] = 1.0 if asked is None else asked
     return own
-
-
-def _with_feature_widths(config: Config, rows: Sequence[Sample]) -> ModelConfig:
-    """The model's settings with the width of each feature encoder, and of motion, read from its first training row."""
-    found = {}
-    for modality in config.model.modalities:
-        if getattr(config.model, f"{modality}_encoder") != "features" and modality != "motion":
-            continue
-        cells = [c for s in rows if isinstance(c := s.cells[modality], ArrayCell)]
-        if not cells:
-            features = "" if modality == "motion" else " features"
-            raise ValueError(f"no training row has {modality}{features}; take {modality} out of modalities")
-        found[f"{modality}_width"] = cells[0].load().shape[-1]
-    return replace(config.model, **found)

@@ -4,23 +4,29 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from emobraid.config import Config, fields_of, to_tree
+from emobraid.config import SECTIONS, Config, fields_of, to_tree
 from emobraid.data.preparer import Reporter
 from emobraid.training import state
+from emobraid.training.distillation import SIZES
 
+COMPARED = ("model", "training", "distillation")  # sections of the settings that shape a training
 BEST = "best_model"  # the mission's checkpoints/best_model.pth resolves to this folder
 
 
 def earlier_run(
-    config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: Reporter
+    config: Config, folder: Path, *, resume: bool, overwrite: bool, reporter: Reporter, given: Collection[str] = ()
 ) -> state.Saved | None:
-    """The state to go on from; ValueError when there is a run and it is not said what to do with it."""
+    """The state to go on from; ValueError when there is a run and it is not said what to do with it.
+
+    The very same training, asked for once more when it has ended, goes on to its end at once: its data are compared,
+    and nothing is trained again.
+    """
     if resume and overwrite:
         raise ValueError("--resume continues a run, --overwrite takes it away: give one of them")
     refuse_unwritable(folder)
@@ -28,16 +34,34 @@ def earlier_run(
     for line in damaged:
         reporter.say(f"passed over: {line}")
     if resume and saved:
-        refuse_changes(saved.config, config)
+        refuse_changes(saved.config, config, saved.standing.left_out, given)
         reporter.say(f"resuming from step {saved.standing.step}, epoch {saved.standing.epoch + 1}")
         return saved
     if resume and damaged:
         raise ValueError(f"{folder}: no saved state is whole, nothing to resume; --overwrite starts anew")
+    if not overwrite and saved and (folder / BEST).is_dir() and _ended(saved) and _same(saved, config):
+        reporter.say(f"{folder} holds this very training, ended: nothing is trained again (--overwrite starts anew)")
+        return saved
     if (saved or damaged or (folder / BEST).exists()) and not overwrite:
         raise ValueError(f"{folder} holds a run already: --resume continues it, --overwrite starts anew")
     if resume:
         reporter.say(f"nothing to resume in {folder} yet: starting")
     return None
+
+
+def _ended(saved: state.Saved) -> bool:
+    return saved.standing.stopped or saved.standing.epoch >= saved.config.training.num_epochs
+
+
+def _same(saved: state.Saved, now: Config) -> bool:
+    """Whether every setting that shapes a training is what it was, asked for or usual."""
+    try:
+        refuse_changes(
+            saved.config, now, saved.standing.left_out, {n for s in COMPARED for n in fields_of(SECTIONS[s])}
+        )
+    except ValueError:
+        return False
+    return saved.config.data.dataset == now.data.dataset
 
 
 def refuse_unwritable(folder: Path) -> None:
@@ -49,19 +73,30 @@ def refuse_unwritable(folder: Path) -> None:
         raise PermissionError(f"cannot write to {folder}: {there} may not be written to; choose another --output_dir")
 
 
-def refuse_changes(was: Config, now: Config) -> None:
-    """A resumed run must be the same run: data paths and workers may differ, nothing else."""
+def refuse_changes(was: Config, now: Config, left_out: Sequence[str] = (), given: Collection[str] = ()) -> None:
+    """A resumed run must be the same run: data paths and workers may differ, nothing else.
+
+    A setting that was not `given` and is the usual one does not count as asked for. `left_out` are modalities that were
+    asked for and that the run's data do not have.
+    """
     default = to_tree(Config())
-    for section in ("model", "training", "distillation"):
+    for section in COMPARED:
         before, after = to_tree(was)[section], to_tree(now)[section]
-        for name in fields_of(type(getattr(was, section))):
-            if name.endswith("_width") or before.get(name) == after.get(name):
+        for name in fields_of(SECTIONS[section]):
+            if name.endswith("_width") or before.get(name) == after.get(name) or _sized(name, now):
                 continue
-            if after.get(name) != default[section].get(name):
+            if name == "modalities" and [m for m in after[name] if m not in left_out] == before[name]:
+                continue
+            if name in given or after.get(name) != default[section].get(name):
                 raise ValueError(
                     f"{section}.{name} was {before.get(name)} in this run and is {after.get(name)} now; "
                     "leave it out to resume, or start anew in another folder"
                 )
+
+
+def _sized(name: str, now: Config) -> bool:
+    """Whether a student's size, which is compared itself, says what this setting is."""
+    return now.distillation.student_size is not None and name in SIZES[now.distillation.student_size]
 
 
 @contextmanager

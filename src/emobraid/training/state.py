@@ -6,18 +6,19 @@ Nothing random needs saving: order, dropout and augmentation are functions of th
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
 from emobraid import checkpoint
 from emobraid import config as configuration
 from emobraid.config import Config
+from emobraid.data.recorded import table_of
 from emobraid.model import MultimodalEmotionModel
 
 KEPT = 2  # the newest, and one before it in case the newest is damaged
@@ -37,7 +38,24 @@ class Standing:
     log_bytes: int = 0
     stopped: bool = False  # early stopping has spoken
     processes: int = 1  # that trained together
-    data: str = ""  # fingerprints of the training and the validation split
+    data: str = ""  # fingerprints of the training and the validation split, and of a teacher with its rows
+    left_out: list[str] = field(default_factory=list)  # modalities that were asked for and that no training row has
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], folder: Path) -> Self:
+        """What a saved state says; ValueError when it says something else."""
+        told = table_of(files, "standing.json", folder)
+        # what an earlier version did not save has its default
+        told = {**asdict(cls()), **told} if told else told
+        wanted = {f.name: type(getattr(cls(), f.name)) for f in fields(cls)}
+        wrong = [
+            name
+            for name, value in told.items()
+            if type(value) is not wanted.get(name) and not (type(value) is int and wanted.get(name) is float)
+        ]
+        if wrong or not told:
+            raise ValueError(f"{folder}: standing.json does not say where the run stands ({', '.join(wrong[:5])})")
+        return cls(**told)
 
 
 class Watcher(Protocol):
@@ -121,9 +139,9 @@ def newest(folder: Path) -> tuple[Saved | None, list[str]]:
         try:
             files = checkpoint.read(path)
             saved = Saved(
-                Standing(**json.loads(files["standing.json"])),
-                load(files["model.safetensors"]),
-                load(files["optimizer.safetensors"]),
+                Standing.of(files, path),
+                checkpoint.tensors(files.get("model.safetensors", b""), path),
+                checkpoint.tensors(files.get("optimizer.safetensors", b""), path, "optimizer.safetensors"),
                 checkpoint.load_config(path, files),
                 files.get("bases.json", b"{}"),
             )
@@ -136,11 +154,11 @@ def newest(folder: Path) -> tuple[Saved | None, list[str]]:
 
 def refuse_other_data(was: Standing, now: Standing, folder: Path) -> None:
     """A resumed run must learn from the same rows; ValueError otherwise. States of earlier versions do not tell."""
-    splits = zip(("training", "validation"), was.data.split(), now.data.split(), strict=False)
-    for name, before, after in splits:
-        if before != after:
+    names = ("training split", "validation split", "teacher or what it reads")
+    for name, before, after in zip(names, was.data.split(), now.data.split(), strict=False):
+        if before != after and len(before) == len(after):  # those of earlier versions are shorter, and knew no values
             raise ValueError(
-                f"the {name} split is not what it was when the run in {folder} began (rows, labels or lengths are "
+                f"the {name} is not what it was when the run in {folder} began (rows, labels, files or numbers are "
                 "others); put it back to resume, or start anew in another folder"
             )
 

@@ -47,6 +47,7 @@ class Outcome:
     best_macro_f1: float
     steps: int
     step_seconds: float = float("nan")  # the mean over the steps of this start
+    best_model: Path | None = None  # its folder, once a whole run has ended
 
 
 class Trainer:

@@ -9,9 +9,10 @@ from emobraid.config import DataConfig, ModelConfig
 from emobraid.data.audit.clips import Clip, clip_findings, look_into
 from emobraid.data.audit.findings import Audit, Finding, Progress, counted, per_split
 from emobraid.data.corpus import SPLITS, Cell
-from emobraid.data.csv import WHOLE, CsvRows, column, every_record, parse_cell
+from emobraid.data.csv import WHOLE, CsvRows, column, parse_cell
 from emobraid.data.features import FeatureCell
 from emobraid.data.row_targets import number, read_targets, split_of, stretch_of
+from emobraid.data.tables import every_record
 from emobraid.emotions import LabelSpace
 
 
@@ -97,7 +98,7 @@ def _lines(data: DataConfig, model: ModelConfig, split: str, seen: Findings) -> 
 def _columns(path: Path, cells: Mapping[str, str], model: ModelConfig, seen: Findings) -> dict[str, str]:
     """The columns of the model's modalities that are there; a clip's own sound stands in for a missing audio_path."""
     wanted: dict[str, str] = {m: column(m, model) for m in model.modalities}
-    own_sound = {"audio", "video"} <= wanted.keys() and model.audio_encoder == model.video_encoder != "features"
+    own_sound = {"audio", "video"} <= wanted.keys() and "features" not in (model.audio_encoder, model.video_encoder)
     lacking = [c for m, c in wanted.items() if c not in cells and not (m == "audio" and own_sound)]
     lacking += [c for c in ("emotion", *model.affect) if c not in cells]
     if lacking:
