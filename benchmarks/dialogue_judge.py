@@ -136,9 +136,10 @@ def main() -> None:
     if settings.output:
         head = (
             "# Sixty conversations with the built-in dialogue\n\nThe user's side was written by somebody who had not "
-            "seen the program's lines. Answers that take up what was said were read one by one and marked; plain ones that "
-            "say little count as harmless, a question about danger where there was none as wrong. Made by `python "
-            f"benchmarks/dialogue_judge.py --output docs/dialogue_examples.md` (seed {settings.seed}).\n\n"
+            "seen the program's lines. Answers that take up what was said were read one by one and marked; plain ones "
+            "that say little count as harmless, a question about danger where there was none as wrong. Made by "
+            "`python benchmarks/dialogue_judge.py --output docs/dialogue_examples.md` "
+            f"(seed {settings.seed}).\n\n"
         )
         settings.output.write_text(head + "\n".join(f"- {f}" for f in figures) + "\n" + body + "\n", encoding="utf-8")
 
