@@ -21,6 +21,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
 from emobraid.encoders.face_net import FaceNet
+from tuning_state import resumed, store
 
 CLASSES = ("happy", "sad", "angry", "fear", "surprise", "disgust", "neutral")
 COLUMNS = {"neutral": "neutral", "happiness": "happy", "surprise": "surprise", "sadness": "sad", "anger": "angry",
@@ -191,14 +192,8 @@ def train(model: FaceReader, faces: Faces, options: argparse.Namespace) -> None:
     )  # fmt: skip
     ema = torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=ema, use_buffers=True)
-    state: dict[str, Any] = {"seconds": 0.0, "step": 0, "epoch": 0}
-    last = options.out / "last.pt"
-    if last.is_file():
-        kept = torch.load(last, weights_only=True)
-        model.load_state_dict(kept["model"])
-        average.load_state_dict(kept["average"])
-        optimizer.load_state_dict(kept["optimizer"])
-        state = kept["state"]
+    last, parts = options.out / "last.pt", {"model": model, "average": average, "optimizer": optimizer}
+    state = resumed(last, parts)
     learnt = ((faces.split == 0) & (faces.dup == 0)).nonzero().squeeze(1).numpy()
     targets, public, budget = faces.targets(), faces.split == 1, options.minutes * 60
     rare = learnt[np.isin(faces.old[learnt].numpy(), [CLASSES.index("disgust")])]
@@ -221,21 +216,15 @@ def train(model: FaceReader, faces: Faces, options: argparse.Namespace) -> None:
             state["step"] += 1
             state["seconds"] += time.monotonic() - begin
             if state["step"] % 100 == 0:
-                _save(last, {"model": model, "average": average, "optimizer": optimizer}, state)
+                store(last, parts, state)
             if state["seconds"] >= budget:
                 break
         state["epoch"] += 1
-        _save(last, {"model": model, "average": average, "optimizer": optimizer}, state)
+        store(last, parts, state)
         found = scores(logits_of(average.module, faces.pixels[public]), faces, public)
         line = {"epoch": state["epoch"], "loss": sum(told) / len(told), "took": time.monotonic() - begun, **found}
         print(json.dumps({k: round(v, 4) for k, v in line.items()}), f"{state['seconds']:.0f} s", flush=True)
     torch.save(average.module.state_dict(), options.out / "final.pt")
-
-
-def _save(path: Path, parts: dict[str, Any], state: dict[str, Any]) -> None:
-    aside = path.with_suffix(".new")
-    torch.save({**{name: part.state_dict() for name, part in parts.items()}, "state": state}, aside)
-    aside.replace(path)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from transformers import AutoModel
 from emobraid.encoders.minilm import WordPieces
 from emobraid.encoders.minilm_stem import spelled
 from text_sentences import EMOTIONS, Row, epoch, goemotions, meld, own
+from tuning_state import resumed, store
 
 HERE = Path(__file__).parent / "strangers"
 LENGTH, BATCH, FINE = 56, 64, 28
@@ -167,14 +168,8 @@ def main() -> None:
 def train(model: Reader, pieces: WordPieces, options: argparse.Namespace) -> None:
     optimizer = torch.optim.AdamW(groups(model, options.rate), lr=options.rate, weight_decay=0.01)
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
-    state: dict[str, Any] = {"seconds": 0.0, "step": 0, "epoch": 0}
-    last = options.out / "last.pt"
-    if last.is_file():
-        kept = torch.load(last, weights_only=True)
-        model.load_state_dict(kept["model"])
-        average.load_state_dict(kept["average"])
-        optimizer.load_state_dict(kept["optimizer"])
-        state = kept["state"]
+    last, parts = options.out / "last.pt", {"model": model, "average": average, "optimizer": optimizer}
+    state = resumed(last, parts)
     budget, saved, told = options.minutes * 60, time.monotonic(), 0.0
     model.train()
     while state["seconds"] < budget:
@@ -198,29 +193,15 @@ def train(model: Reader, pieces: WordPieces, options: argparse.Namespace) -> Non
                     f"step {state['step']} epoch {state['epoch']} {state['seconds']:.0f} s loss {told:.4f}", flush=True
                 )
             if time.monotonic() - saved > 240:
-                _save(last, model, average, optimizer, state)
+                store(last, parts, state)
                 saved = time.monotonic()
             if state["seconds"] >= budget:
                 break
         state["epoch"] += 1
-        _save(last, model, average, optimizer, state)
+        store(last, parts, state)
         print(json.dumps(judged(average.module, pieces, options.data, some=600)), flush=True)
     torch.save(average.module.state_dict(), options.out / "final.pt")
     print("final", json.dumps(judged(average.module, pieces, options.data)), flush=True)
-
-
-def _save(path: Path, model: nn.Module, average: nn.Module, optimizer: Any, state: dict[str, Any]) -> None:
-    aside = path.with_suffix(".new")
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "average": average.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "state": state,
-        },
-        aside,
-    )
-    aside.replace(path)
 
 
 if __name__ == "__main__":
