@@ -26,7 +26,7 @@ from emobraid.dialogue.crisis import detect
 from emobraid.dialogue.moves import moves
 from emobraid.dialogue.net import HEARD, NET, new_top, through
 from emobraid.dialogue.understanding import write_vectors
-from emobraid.encoders.minilm import MiniLm, from_rows, in_rows
+from emobraid.encoders.minilm import WEIGHTS, MiniLm, from_rows, in_rows
 
 LISTS = Path(__file__).parent / "dialogue"
 LONGEST = 64  # pieces of a sentence
@@ -222,14 +222,18 @@ def everyday_comments(path: Path, most: int = 5000) -> Iterator[Sentence]:
 
 
 def save(encoder: MiniLm, top: nn.Sequential, texts: list[str], settings: argparse.Namespace) -> None:
-    """The encoder with the vocabulary that is used, in 8 bits; the net; and a vector for every utterance."""
-    assert encoder.pieces is not None
-    vocabulary = encoder.pieces.vocabulary
-    keep = used_pieces(encoder, texts, settings.pieces)
-    encoder.cut(keep).save(settings.output_dir, [vocabulary[i] for i in keep])
+    """The net; and where the folder holds no encoder, the one that it stands on and a vector for every utterance.
+
+    One that is there shares its first layers with ours (benchmarks/dialogue_moves.py tunes only the upper ones)."""
     told = {"layers": settings.layers, "crisis": settings.crisis, "caution": settings.caution}
+    settings.output_dir.mkdir(parents=True, exist_ok=True)
     save_file(in_rows(top.state_dict()), settings.output_dir / NET, metadata={"settings": json.dumps(told)})
-    write_vectors(settings.output_dir, MiniLm.from_folder(settings.output_dir), spoken())
+    if not (settings.output_dir / WEIGHTS).exists():
+        assert encoder.pieces is not None
+        vocabulary = encoder.pieces.vocabulary
+        keep = used_pieces(encoder, texts, settings.pieces)
+        encoder.cut(keep).save(settings.output_dir, [vocabulary[i] for i in keep])
+        write_vectors(settings.output_dir, MiniLm.from_folder(settings.output_dir), spoken())
     print(f"saved to {settings.output_dir}")
 
 

@@ -8,7 +8,7 @@ import torch
 
 
 def resumed(path: Path, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Loads `parts` (model, average, optimizer ...) from `path` and says how far it was; a start where there is none."""
+    """Loads `parts` (model, optimizer ...) from `path` and says how far it was; a start where there is none."""
     if not path.is_file():
         return {"seconds": 0.0, "step": 0, "epoch": 0}
     kept = torch.load(path, weights_only=True)

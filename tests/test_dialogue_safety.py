@@ -7,7 +7,6 @@ import pytest
 from dialogue_fixtures import reading
 from emobraid.dialogue import Conversation, look
 from emobraid.dialogue.net import MOST, Danger, Net, pieces
-from emobraid.dialogue.safety import heard
 
 HEARD = (
     "I took forty paracetamol an hour ago",
@@ -32,16 +31,33 @@ def aslant():
     return "I have sorted all my passwords into an envelope for my brother"
 
 
-def test_what_lies_near_a_crisis_is_asked_about_in_one_plain_question():
-    alarm = heard(Danger(0.3, "self_harm"), Net.shipped())
-    assert alarm
-    assert alarm.level == "caution"
+@pytest.mark.parametrize(
+    ("kind", "asks", "number"),
+    [
+        ("self_harm", "harming yourself", "116 123"),
+        ("abuse", "is somebody hurting you", "0808"),
+        ("harm_others", "hurting somebody", "116 123"),
+        ("someone_else", "they might hurt themselves", "116 123"),
+    ],
+)
+def test_what_lies_near_a_crisis_is_asked_about_in_one_plain_question(kind, asks, number, monkeypatch):
+    monkeypatch.setattr("emobraid.dialogue.net.Net.hear", lambda *_: Danger(0.4, kind))
+    turn = Conversation(None, locale="en-GB").answer(aslant(), reading("happy", 0.99))
+    assert (turn.reply.source, turn.reply.strategy, turn.prediction) == ("safety", "caution", None)
+    assert turn.reply.text.count("?") == 1
+    assert asks in turn.reply.text
+    assert number in turn.reply.text
+    assert "999" in turn.reply.text
+
+
+def test_a_question_is_not_asked_again_soon_unless_it_is_likelier(monkeypatch):
     conversation = Conversation(None, locale="en-GB")
-    conversation._help._caution("self_harm")
-    text = conversation._help._english("caution", "self_harm")
-    assert text.count("?") == 1
-    assert "116 123" in text
-    assert "harming yourself" in text
+    likely = {"now": 0.4}
+    monkeypatch.setattr("emobraid.dialogue.net.Net.hear", lambda *_: Danger(likely["now"], "self_harm"))
+    asked = [conversation.answer(f"{aslant()} {i}", None).reply.strategy for i in range(3)]
+    assert (asked[0], "caution" in asked[1:]) == ("caution", False)
+    likely["now"] = 0.8
+    assert conversation.answer(aslant(), None).reply.strategy == "caution"
 
 
 @pytest.mark.parametrize(

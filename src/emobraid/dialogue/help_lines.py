@@ -16,6 +16,7 @@ STAYING = 3  # turns after a crisis that are answered with fixed words too
 REMINDING = 10  # turns after a crisis that end with where help is, and offer no activities
 CAREFUL = 3  # turns after a caution in which nothing is cheered or suggested
 PATIENCE, ANEW = 6, 0.7  # turns in which a question is not asked again, unless it is as likely as this
+ANSWER = 7  # words up to which a turn may answer a question
 BROKEN = 6  # words up to which a message may be the first half of a sentence
 CAUTION = "caution"  # the strategy of an answer that asks
 TEXTS = (*KINDS, "again", "stay", "misread", "reminder", "page")
@@ -107,7 +108,8 @@ class Help:
 
     def _is(self, said: str, answer: str) -> bool:
         """Whether `said` answers the question of a caution with "yes" or "no", in whatever words."""
-        return re.search(self._table["languages"]["en"][answer], even(said)) is not None
+        short = len(said.split()) <= ANSWER  # "I have sorted the books and ..." is no answer
+        return short and re.search(self._table["languages"]["en"][answer], even(said)) is not None
 
     def reminder(self) -> str:
         """One line on where help is, for some turns after a crisis."""
